@@ -1,0 +1,350 @@
+"""A dataset is a handle to counts on disk, kept by cell and by gene; nothing here knows file formats of others."""
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csc_matrix, csr_matrix
+
+from scfm_core.errors import DatasetError
+
+Organism = Literal["human", "mouse", "unknown"]
+Role = Literal["batch", "donor", "condition", "cell_type"]
+FORMAT_VERSION = 1
+_PARTS = ("data", "indices", "indptr")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellCounts:
+    """Raw counts of some cells, the one input of every model.
+
+    Attributes
+    ----------
+    matrix
+        UMI counts, shape ``(n_cells, n_genes)``, non-negative integers of any width.
+    gene_ids
+        Ensembl gene ids without version, length ``n_genes``; the file's own names where no Ensembl id is known.
+    total_counts
+        Counts of each cell over *all* measured genes, before any gene filter, shape ``(n_cells,)``.
+    """
+
+    matrix: csr_matrix
+    gene_ids: tuple[str, ...]
+    total_counts: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """An admitted dataset, named by the hash of its content."""
+
+    path: Path
+    sha256: str
+    organism: Organism
+    n_cells: int
+    n_genes: int
+
+    @property
+    def identity(self) -> str:
+        """What a result computed from this dataset depends on."""
+        return self.sha256
+
+    @property
+    def title(self) -> str:
+        """The name a person gave it; no part of the identity."""
+        return str(self._manifest["title"])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to the file on its way in, one sentence each."""
+        return tuple(self._manifest["notes"])
+
+    @property
+    def roles(self) -> dict[Role, str]:
+        """Which column of `cells` plays which part: role -> column."""
+        return cast(dict[Role, str], dict(self._manifest["roles"]))
+
+    @property
+    def gene_ids(self) -> tuple[str, ...]:
+        """Ensembl gene ids without version, length ``n_genes``."""
+        return _gene_names(self.path, "gene_id")
+
+    @property
+    def gene_symbols(self) -> tuple[str, ...]:
+        """Names for the eye, length ``n_genes``; the gene id where no symbol is known."""
+        return _gene_names(self.path, "symbol")
+
+    @property
+    def total_counts(self) -> NDArray[np.float64]:
+        """Counts of each cell over all measured genes, shape ``(n_cells,)``."""
+        return np.asarray(_array(self.path, "total_counts"))
+
+    def cells(self) -> pd.DataFrame:
+        """Return the cell table, one row per cell, indexed by the cell's name."""
+        return pd.read_parquet(self.path / "cells.parquet")
+
+    def counts(self, cells: slice | NDArray[np.integer[Any]] = slice(None)) -> CellCounts:
+        """Read the counts of some cells; only those rows are read from disk.
+
+        Parameters
+        ----------
+        cells
+            A slice, or positions of cells in any order, shape ``(n_chosen,)``.
+        """
+        rows = np.arange(self.n_cells)[cells]
+        matrix = _lines(self.path / "by_cell", rows, self.n_genes)
+        return CellCounts(
+            matrix=csr_matrix(matrix, shape=(len(rows), self.n_genes)),
+            gene_ids=self.gene_ids,
+            total_counts=self.total_counts[rows],
+        )
+
+    def expression(self, gene_id: str) -> NDArray[np.integer[Any]]:
+        """Read the counts of one gene, shape ``(n_cells,)``; only that column is read from disk."""
+        position = _gene_positions(self.path).get(gene_id)
+        if position is None:
+            msg = f"Gene {gene_id!r} was not measured in this dataset ({self.n_genes:,} genes). Choose one of its genes."
+            raise DatasetError(msg, "unknown-gene")
+        values, indices, _ = _lines(self.path / "by_gene", np.array([position]), self.n_cells)
+        dense = np.zeros(self.n_cells, dtype=values.dtype)
+        dense[indices] = values
+        return dense
+
+    @property
+    def _manifest(self) -> dict[str, Any]:
+        return _manifest(self.path)
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.sha256[:12]}, {self.n_cells} cells x {self.n_genes} genes)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewDataset:
+    """Everything that a dataset is made from; `write_dataset` turns it into a store on disk.
+
+    Attributes
+    ----------
+    matrix
+        Counts, shape ``(n_cells, n_genes)``, non-negative whole numbers of any dtype.
+    gene_ids, gene_symbols
+        Length ``n_genes``; the ids are unique.
+    cells
+        Cell table, shape ``(n_cells, n_columns)``, indexed by the cell's name (unique).
+    total_counts
+        Counts of each cell over all measured genes, shape ``(n_cells,)``; the row sums where None.
+    roles
+        Which column is the batch, the donor, the condition, the cell type.
+    title, notes
+        Words for the eye; no part of the identity.
+    """
+
+    matrix: csr_matrix
+    gene_ids: tuple[str, ...]
+    gene_symbols: tuple[str, ...]
+    cells: pd.DataFrame
+    organism: Organism
+    total_counts: NDArray[np.float64] | None = None
+    roles: Mapping[Role, str] = field(default_factory=dict)
+    title: str = "untitled"
+    notes: tuple[str, ...] = ()
+
+
+def open_dataset(path: Path) -> Dataset:
+    """Return the handle of a dataset that `write_dataset` wrote."""
+    if not (path / "manifest.json").is_file():
+        msg = f"No dataset lies at {path.name!r}: expected a folder with a manifest.json. Add the file again."
+        raise DatasetError(msg, "no-dataset")
+    manifest = _manifest(path)
+    if manifest["format_version"] != FORMAT_VERSION:
+        msg = f"Dataset {path.name[:12]} was written by another version of scFM Explorer. Add the file again."
+        raise DatasetError(msg, "old-dataset")
+    return Dataset(
+        path=path,
+        sha256=manifest["sha256"],
+        organism=manifest["organism"],
+        n_cells=manifest["n_cells"],
+        n_genes=manifest["n_genes"],
+    )
+
+
+def list_datasets(root: Path) -> list[Dataset]:
+    """Return the datasets in a folder, newest first."""
+    paths = [path.parent for path in root.glob("*/manifest.json")]
+    paths.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    return [open_dataset(path) for path in paths]
+
+
+def write_dataset(root: Path, new: NewDataset) -> Dataset:
+    """Write a dataset under ``root``, in a folder named by its content; whole or not at all.
+
+    The counts are kept twice, by cell (CSR) and by gene (CSC), as plain arrays that are mapped into memory: a chunk
+    of cells or one gene is read without touching the rest. Counts keep their smallest integer type.
+
+    Returns
+    -------
+    The handle; an existing dataset of equal content is returned as it is.
+
+    Raises
+    ------
+    DatasetError
+        If the parts do not fit together or the counts are no whole numbers.
+    """
+    _check(new)
+    matrix = _smallest_integers(new.matrix)
+    totals = np.asarray(matrix.sum(axis=1), dtype=np.float64).ravel() if new.total_counts is None else new.total_counts
+    totals = np.asarray(totals, dtype=np.float64)
+    cells = _plain_table(new.cells)
+    sha256 = _content_hash(new, matrix, totals, cells)
+    folder = root / sha256
+    if (folder / "manifest.json").is_file():
+        return open_dataset(folder)
+    partial = root / f".{sha256[:12]}-{uuid.uuid4().hex}"
+    partial.mkdir(parents=True)
+    _save_lines(partial / "by_cell", matrix, new.matrix.shape[1])
+    _save_lines(partial / "by_gene", csc_matrix(matrix), new.matrix.shape[0])
+    np.save(partial / "total_counts.npy", totals)
+    cells.to_parquet(partial / "cells.parquet")
+    genes = pd.DataFrame({"gene_id": list(new.gene_ids), "symbol": list(new.gene_symbols)})
+    genes.to_parquet(partial / "genes.parquet")
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "sha256": sha256,
+        "organism": new.organism,
+        "n_cells": int(matrix.shape[0]),
+        "n_genes": int(matrix.shape[1]),
+        "roles": dict(new.roles),
+        "title": new.title,
+        "notes": list(new.notes),
+    }
+    (partial / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    try:
+        partial.rename(folder)
+    except OSError:  # another writer was first; equal content, so theirs is as good
+        shutil.rmtree(partial, ignore_errors=True)
+    return open_dataset(folder)
+
+
+def subset_dataset(dataset: Dataset, keep: NDArray[np.bool_], *, title: str, note: str) -> Dataset:
+    """Write a new dataset beside ``dataset`` with the cells where ``keep`` is true, shape ``(n_cells,)``."""
+    chosen = np.flatnonzero(keep)
+    counts = dataset.counts(chosen)
+    new = NewDataset(
+        matrix=counts.matrix,
+        gene_ids=dataset.gene_ids,
+        gene_symbols=dataset.gene_symbols,
+        cells=dataset.cells().iloc[chosen],
+        organism=dataset.organism,
+        total_counts=counts.total_counts,
+        roles=dataset.roles,
+        title=title,
+        notes=(*dataset.notes, note),
+    )
+    return write_dataset(dataset.path.parent, new)
+
+
+def _check(new: NewDataset) -> None:
+    n_cells, n_genes = new.matrix.shape
+    found = {"gene ids": len(new.gene_ids), "gene symbols": len(new.gene_symbols)}
+    wrong = [f"{n:,} {what}" for what, n in found.items() if n != n_genes]
+    if len(new.cells) != n_cells:
+        wrong.append(f"{len(new.cells):,} rows in the cell table")
+    if wrong:
+        msg = f"The counts have {n_cells:,} cells and {n_genes:,} genes, but there are {', '.join(wrong)}."
+        raise DatasetError(msg, "shape-mismatch")
+    if n_cells == 0 or n_genes == 0:
+        msg = f"Expected at least one cell and one gene, found {n_cells:,} cells and {n_genes:,} genes."
+        raise DatasetError(msg, "empty")
+    for what, names in (("gene id", pd.Index(new.gene_ids)), ("cell name", new.cells.index)):
+        if not names.is_unique:
+            msg = f"Every {what} must be unique; {names[names.duplicated()][0]!r} stands more than once."
+            raise DatasetError(msg, "duplicate-names")
+
+
+def _smallest_integers(matrix: csr_matrix) -> csr_matrix:
+    data = np.asarray(matrix.data)
+    if data.size and (data.min() < 0 or (data.dtype.kind == "f" and not np.array_equal(data, np.rint(data)))):
+        msg = "Expected raw counts (whole numbers, none negative), found negative or fractional values."
+        raise DatasetError(msg, "not-counts")
+    dtype = np.min_scalar_type(int(data.max()) if data.size else 0)
+    out = csr_matrix((data.astype(dtype), matrix.indices, matrix.indptr), shape=matrix.shape)
+    out.sum_duplicates()
+    out.eliminate_zeros()
+    out.sort_indices()
+    return out
+
+
+def _plain_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """Keep numbers, booleans and categories; everything else becomes text."""
+    table = cells.copy()
+    table.index = table.index.astype(str)
+    table.index.name = "cell"
+    table.columns = table.columns.astype(str)
+    for name in table.columns:
+        column = table[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            table[name] = column.cat.rename_categories(column.cat.categories.astype(str))
+        elif not (pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column)):
+            table[name] = column.map(str, na_action="ignore").astype("category")
+    return table
+
+
+def _content_hash(new: NewDataset, matrix: csr_matrix, totals: NDArray[np.float64], cells: pd.DataFrame) -> str:
+    digest = hashlib.sha256(f"scfm-dataset-{FORMAT_VERSION}".encode())
+    for array, dtype in ((matrix.data, "<u8"), (matrix.indices, "<i8"), (matrix.indptr, "<i8"), (totals, "<f8")):
+        for start in range(0, len(array), 1 << 22):
+            digest.update(np.ascontiguousarray(array[start : start + (1 << 22)], dtype=dtype))
+    names = [list(new.gene_ids), list(new.gene_symbols), list(cells.index), new.organism, sorted(new.roles.items())]
+    digest.update(json.dumps(names).encode())
+    for name in cells.columns:
+        digest.update(json.dumps([name, cells[name].astype(str).tolist()]).encode())
+    return digest.hexdigest()
+
+
+def _save_lines(stem: Path, matrix: csr_matrix | csc_matrix, line_length: int) -> None:
+    indices = matrix.indices.astype(np.min_scalar_type(max(line_length - 1, 0)))
+    for part, array in zip(_PARTS, (matrix.data, indices, matrix.indptr.astype(np.int64)), strict=True):
+        np.save(stem.with_name(f"{stem.name}_{part}.npy"), array)
+
+
+def _lines(stem: Path, chosen: NDArray[np.integer[Any]], line_length: int) -> tuple[Any, Any, Any]:
+    """Return data, indices, indptr of some rows (or columns) of a compressed matrix on disk."""
+    data, indices, indptr = (_array(stem.parent, f"{stem.name}_{part}") for part in _PARTS)
+    starts, stops = np.asarray(indptr[chosen]), np.asarray(indptr[chosen + 1])
+    lengths = stops - starts
+    pointers = np.concatenate([[0], np.cumsum(lengths)])
+    if len(chosen) and np.array_equal(starts[1:], stops[:-1]):  # one contiguous piece
+        where: Any = slice(int(starts[0]), int(stops[-1]))
+    else:
+        where = np.repeat(starts - pointers[:-1], lengths) + np.arange(pointers[-1])
+    index_dtype = np.int32 if line_length < 2**31 and pointers[-1] < 2**31 else np.int64
+    return np.array(data[where]), np.asarray(indices[where], dtype=index_dtype), pointers.astype(index_dtype)
+
+
+@lru_cache(maxsize=256)
+def _array(folder: Path, name: str) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    return array
+
+
+@lru_cache(maxsize=256)
+def _manifest(folder: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return manifest
+
+
+@lru_cache(maxsize=64)
+def _gene_names(folder: Path, column: str) -> tuple[str, ...]:
+    return tuple(pd.read_parquet(folder / "genes.parquet", columns=[column])[column])
+
+
+@lru_cache(maxsize=64)
+def _gene_positions(folder: Path) -> dict[str, int]:
+    return {gene_id: position for position, gene_id in enumerate(_gene_names(folder, "gene_id"))}

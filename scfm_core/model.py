@@ -1,0 +1,144 @@
+"""What a model is: a card that costs nothing to import, and a behaviour that embeds one batch of cells."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scfm_core.dataset import CellCounts, Dataset, Organism
+from scfm_core.tokens import GeneEdit, Tokens
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedOptions:
+    """What one may choose about a model's vectors; each of them changes numbers.
+
+    Attributes
+    ----------
+    layer
+        Which hidden layer is read: 0 is the last, -1 the second to last. Ignored by models without layers.
+    pooling
+        How gene vectors become a cell vector; one of ``ModelSpec.poolings``.
+    precision
+        Number format of the network's arithmetic.
+    gene_vectors
+        Whether the vectors of the single genes are wanted too.
+    """
+
+    layer: int = 0
+    pooling: str = "mean"
+    precision: Precision = "float32"
+    gene_vectors: bool = False
+
+
+@dataclass(frozen=True)
+class CellStates:
+    """What a network says of one batch of cells.
+
+    Attributes
+    ----------
+    cells
+        Cell vectors, shape ``(n_cells, embedding_size)``, float32; NaN for a cell without a single token.
+    genes
+        Contextual gene vectors, one per token in the order of the tokens, shape ``(n_tokens, embedding_size)``;
+        None where not asked for or where the model has none.
+    """
+
+    cells: NDArray[np.float32]
+    genes: NDArray[np.float32] | None = None
+
+
+class CellModel(Protocol):
+    """A network loaded on a device: encode -> (edit) -> embed. A screen encodes once and edits thousands of times."""
+
+    def encode(self, counts: CellCounts) -> Tokens:
+        """Turn counts into tokens; genes outside the vocabulary are ignored, the order of genes is irrelevant."""
+
+    def edit(self, tokens: Tokens, edits: Sequence[GeneEdit]) -> Tokens:
+        """Apply all edits together to every cell; a gene that a cell does not hold changes nothing in it."""
+
+    def embed(self, tokens: Tokens, options: EmbedOptions) -> CellStates:
+        """Embed ONE batch, in the order given; raises MemoryError where the batch does not fit the device."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightFile:
+    """A file of weights: its name in the weights folder, its size and its hash."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+    url: str = ""
+
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ModelSpec:
+    """The card of a model: data only, free to import and list; pages and documents are made from it.
+
+    Attributes
+    ----------
+    summary
+        One sentence for a reader who does not know what a token is.
+    vocabulary
+        What the model can read, in words.
+    embedding_size, max_tokens, n_parameters
+        Length of a cell vector; longest input in tokens (None: no limit); number of weights (None: fitted per dataset).
+    weights
+        The files it needs. Together with the key they are the model's identity.
+    how_to_get
+        What to do when the weights are not here.
+    load
+        ``load(weights_folder, device, fitted) -> CellModel``. ``fitted`` holds what `fit` returned, else it is empty.
+    fit
+        For baselines that are fitted to each dataset: ``fit(dataset) -> arrays``. None for pre-trained models.
+    bundled_folder
+        Where the weights lie that come with the application; None where there are none.
+    folder
+        The weights folder in use, where it is not the default.
+    """
+
+    key: str
+    title: str
+    revision: str
+    summary: str
+    organisms: tuple[Organism, ...]
+    vocabulary: str
+    embedding_size: int
+    max_tokens: int | None
+    n_parameters: int | None
+    licence: str
+    citation: str
+    doi: str
+    training_data: str
+    known_limits: tuple[str, ...]
+    load: Callable[[Path | None, str, Arrays], CellModel]
+    weights: tuple[WeightFile, ...] = ()
+    how_to_get: str = ""
+    fit: Callable[[Dataset], dict[str, NDArray[Any]]] | None = None
+    poolings: tuple[str, ...] = ("mean",)
+    n_layers: int = 0
+    default_layer: int = 0
+    has_gene_vectors: bool = False
+    is_baseline: bool = False
+    bundled_folder: Path | None = None
+    folder: Path | None = None
+
+    @property
+    def identity(self) -> str:
+        """What a result computed by this model depends on: key, revision and the hashes of its weights."""
+        return "@".join([self.key, self.revision, *(file.sha256 for file in self.weights)])
+
+    def default_options(self) -> EmbedOptions:
+        """Return the options that the model's authors recommend."""
+        return EmbedOptions(layer=self.default_layer, pooling=self.poolings[0])
+
+    def __repr__(self) -> str:
+        return f"find_model({self.key!r})"

@@ -1,0 +1,1 @@
+"""One file per model family; each defines ``SPECS``, one card per checkpoint."""

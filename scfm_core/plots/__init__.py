@@ -1,0 +1,1 @@
+"""One file per result: turns it into a figure, computes nothing."""

@@ -1,0 +1,196 @@
+"""Keeps answers on disk, each in a folder named by the identity of its question; bounded, oldest unused goes first."""
+
+import json
+import logging
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+DEFAULT_SIZE_CAP_BYTES = 20 * 2**30
+_TOUCH_SECONDS = 60
+_PART_AGE_SECONDS = 7 * 24 * 3600
+_BARE = "_value"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StoredAnswer:
+    """One line of the store's table of contents.
+
+    Attributes
+    ----------
+    recipe
+        The question as plain values, see `scfm_core.request.recipe`.
+    written
+        Seconds since 1970.
+    """
+
+    identity: str
+    recipe: dict[str, Any]
+    size_bytes: int
+    written: float
+
+
+class Store:
+    """Answers by identity. An answer is a dataclass of arrays, tables and plain values; nothing is pickled.
+
+    Parameters
+    ----------
+    root
+        Folder of the store.
+    size_cap_bytes
+        Above it the answers that were not used for longest are deleted.
+    """
+
+    def __init__(self, root: Path, *, size_cap_bytes: int | None = None) -> None:
+        self._answers, self._scratch, self._parts = root / "answers", root / "scratch", root / "parts"
+        named = os.environ.get("SCFM_STORE_GIGABYTES")
+        default = int(float(named) * 2**30) if named else DEFAULT_SIZE_CAP_BYTES
+        self._size_cap_bytes = default if size_cap_bytes is None else size_cap_bytes
+        for folder in (self._answers, self._scratch, self._parts):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def put(self, identity: str, answer: Any, recipe: Any = None) -> None:
+        """Write an answer, whole or not at all; a second writer of the same answer does no harm."""
+        folder = self._new_folder()
+        for field in fields(answer):
+            _write(folder / field.name, getattr(answer, field.name))
+        about = {"recipe": recipe, "type": type(answer).__name__, "written": time.time()}
+        (folder / "_about.json").write_text(json.dumps(about, indent=1))
+        self._move(folder, self._answers / identity)
+        self.drop_parts(identity)
+        self._evict(keep=identity)
+
+    def get(self, identity: str, result_type: type) -> Any | None:
+        """Return the stored answer, or None. Arrays are mapped into memory, not read."""
+        folder = self._answers / identity
+        try:
+            values = {field.name: _read(folder, field.name) for field in fields(result_type)}
+            _touch(folder / "_about.json")
+        except (OSError, ValueError, KeyError) as error:
+            if folder.is_dir():
+                _log.warning("stored answer %s cannot be read and is computed again: %s", identity[:12], error)
+                self._remove(folder)
+            return None
+        return result_type(**values)
+
+    def has(self, identity: str) -> bool:
+        """Whether an answer is stored."""
+        return (self._answers / identity / "_about.json").is_file()
+
+    def answers(self) -> Iterator[StoredAnswer]:
+        """Yield what is stored, newest first."""
+        folders = [(path, _about(path)) for path in self._answers.iterdir()]
+        known = [(path, about) for path, about in folders if about is not None]
+        for path, about in sorted(known, key=lambda pair: -float(pair[1]["written"])):
+            yield StoredAnswer(path.name, about["recipe"], _size(path), about["written"])
+
+    def put_part(self, identity: str, name: str, part: Any) -> None:
+        """Keep one finished chunk of an answer that is not whole yet: a dict of values, or one value."""
+        folder = self._new_folder()
+        for key, value in (part if isinstance(part, dict) else {_BARE: part}).items():
+            _write(folder / key, value)
+        (self._parts / identity).mkdir(exist_ok=True)
+        self._move(folder, self._parts / identity / name)
+
+    def get_part(self, identity: str, name: str) -> Any | None:
+        """Return a kept chunk as `put_part` took it, or None."""
+        folder = self._parts / identity / name
+        if not folder.is_dir():
+            return None
+        part = {path.stem: _read(folder, path.stem) for path in folder.iterdir()}
+        return part[_BARE] if _BARE in part else part
+
+    def has_part(self, identity: str, name: str) -> bool:
+        """Whether a chunk is kept."""
+        return (self._parts / identity / name).is_dir()
+
+    def drop_parts(self, identity: str) -> None:
+        """Forget the chunks of an answer."""
+        shutil.rmtree(self._parts / identity, ignore_errors=True)
+
+    def _new_folder(self) -> Path:
+        folder = self._scratch / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        return folder
+
+    def _move(self, folder: Path, final: Path) -> None:
+        try:
+            folder.rename(final)
+        except OSError:  # another writer was first with the same answer
+            shutil.rmtree(folder, ignore_errors=True)
+            if not final.is_dir():
+                raise
+
+    def _remove(self, folder: Path) -> None:
+        grave = self._scratch / uuid.uuid4().hex
+        try:
+            folder.rename(grave)  # at once and whole: no reader sees half an answer
+        except OSError:
+            return
+        shutil.rmtree(grave, ignore_errors=True)
+
+    def _evict(self, keep: str) -> None:
+        now = time.time()
+        for path in (*self._parts.iterdir(), *self._scratch.iterdir()):
+            if now - _modified(path) > _PART_AGE_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+        sizes = {path: _size(path) for path in self._answers.iterdir()}
+        excess = sum(sizes.values()) - self._size_cap_bytes
+        for path in sorted(sizes, key=lambda path: _modified(path / "_about.json")):
+            if excess <= 0:
+                break
+            if path.name != keep:
+                excess -= sizes[path]
+                self._remove(path)
+
+
+def _write(stem: Path, value: Any) -> None:
+    match value:
+        case np.ndarray():
+            np.save(stem.with_suffix(".npy"), value, allow_pickle=False)
+        case pd.DataFrame():
+            value.to_parquet(stem.with_suffix(".parquet"))
+        case _:
+            stem.with_suffix(".json").write_text(json.dumps(value))
+
+
+def _read(folder: Path, name: str) -> Any:
+    if (folder / f"{name}.npy").exists():
+        return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    if (folder / f"{name}.parquet").exists():
+        return pd.read_parquet(folder / f"{name}.parquet")
+    value = json.loads((folder / f"{name}.json").read_text())
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _about(folder: Path) -> dict[str, Any] | None:
+    try:
+        about: dict[str, Any] = json.loads((folder / "_about.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return about
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _touch(path: Path) -> None:
+    if time.time() - path.stat().st_mtime > _TOUCH_SECONDS:
+        path.touch()

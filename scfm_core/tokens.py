@@ -1,0 +1,115 @@
+"""Gene tokens of a batch of cells, and the edits that a perturbation makes to them; knows no network."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The genes of some cells as a model reads them, ragged like the rows of a CSR matrix; no padding.
+
+    Attributes
+    ----------
+    genes
+        Positions in the model's vocabulary, cell after cell, in the model's order, shape ``(n_tokens,)``, int32.
+    values
+        What the model reads beside each gene (its value; 1 where it reads ranks alone), shape ``(n_tokens,)``, float32.
+    offsets
+        Cell ``i`` holds the tokens ``offsets[i]:offsets[i + 1]``, shape ``(n_cells + 1,)``, int64.
+    """
+
+    genes: NDArray[np.int32]
+    values: NDArray[np.float32]
+    offsets: NDArray[np.int64]
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Number of tokens of each cell, shape ``(n_cells,)``."""
+        return np.diff(self.offsets)
+
+    def cell_of_token(self) -> NDArray[np.int64]:
+        """Return the cell to which each token belongs, shape ``(n_tokens,)``."""
+        return np.repeat(np.arange(self.n_cells), self.lengths)
+
+    def take(self, cells: NDArray[np.integer[Any]]) -> "Tokens":
+        """Return the tokens of some cells, in the order asked for; a cell may be asked for twice."""
+        lengths = self.lengths[cells]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        where = np.repeat(self.offsets[:-1][cells] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Tokens(self.genes[where], self.values[where], offsets)
+
+    def holds(self, gene: int) -> NDArray[np.bool_]:
+        """Whether each cell holds a gene of the vocabulary, shape ``(n_cells,)``."""
+        return np.isin(np.arange(self.n_cells), self.cell_of_token()[self.genes == gene])
+
+    def keep(self, tokens: NDArray[np.bool_]) -> "Tokens":
+        """Return all cells with only the tokens where ``tokens`` is true, shape ``(n_tokens,)``."""
+        kept = np.concatenate([[0], np.cumsum(tokens)])
+        return Tokens(self.genes[tokens], self.values[tokens], kept[self.offsets].astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Take a gene out of a cell's input; the genes behind it move up.
+
+    Attributes
+    ----------
+    gene_id
+        Ensembl id without version.
+    """
+
+    gene_id: str
+
+
+GeneEdit = Delete
+
+
+def concatenate(parts: list[Tokens]) -> Tokens:
+    """Return the cells of several `Tokens`, one after another."""
+    lengths = np.concatenate([part.lengths for part in parts])
+    return Tokens(
+        np.concatenate([part.genes for part in parts]),
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+    )
+
+
+def without_genes(tokens: Tokens, genes: NDArray[np.integer[Any]]) -> Tokens:
+    """Return the tokens without some genes of the vocabulary, in every cell."""
+    return tokens.keep(~np.isin(tokens.genes, genes))
+
+
+def batches_by_length(lengths: NDArray[np.int64], *, token_budget: int) -> Iterator[NDArray[np.int64]]:
+    """Group cells of like length so that no batch, padded to its longest cell, exceeds a budget of tokens.
+
+    Parameters
+    ----------
+    lengths
+        Tokens of each cell, shape ``(n_cells,)``.
+    token_budget
+        Largest number of cells times longest cell in one batch; a longer cell travels alone.
+
+    Yields
+    ------
+    Positions of cells, longest cells first.
+
+    Examples
+    --------
+    >>> [batch.tolist() for batch in batches_by_length(np.array([2, 9, 3]), token_budget=9)]
+    [[1], [2, 0]]
+    """
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, token_budget // max(int(lengths[order[start]]), 1))
+        yield order[start : start + size]
+        start += size
