@@ -111,7 +111,7 @@ class Dataset:
         """Read the counts of one gene, shape ``(n_cells,)``; only that column is read from disk."""
         position = _gene_positions(self.path).get(gene_id)
         if position is None:
-            msg = f"Gene {gene_id!r} was not measured in this dataset ({self.n_genes:,} genes). Choose one of its genes."
+            msg = f"Gene {gene_id!r} is not among the {self.n_genes:,} genes of this dataset. Choose one of them."
             raise DatasetError(msg, "unknown-gene")
         values, indices, _ = _lines(self.path / "by_gene", np.array([position]), self.n_cells)
         dense = np.zeros(self.n_cells, dtype=values.dtype)
@@ -290,7 +290,7 @@ def _plain_table(cells: pd.DataFrame) -> pd.DataFrame:
     for name in table.columns:
         column = table[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
-            table[name] = column.cat.rename_categories(column.cat.categories.astype(str))
+            table[name] = column.cat.rename_categories(list(column.cat.categories.astype(str)))
         elif not (pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column)):
             table[name] = column.map(str, na_action="ignore").astype("category")
     return table
@@ -300,7 +300,7 @@ def _content_hash(new: NewDataset, matrix: csr_matrix, totals: NDArray[np.float6
     digest = hashlib.sha256(f"scfm-dataset-{FORMAT_VERSION}".encode())
     for array, dtype in ((matrix.data, "<u8"), (matrix.indices, "<i8"), (matrix.indptr, "<i8"), (totals, "<f8")):
         for start in range(0, len(array), 1 << 22):
-            digest.update(np.ascontiguousarray(array[start : start + (1 << 22)], dtype=dtype))
+            digest.update(np.ascontiguousarray(array[start : start + (1 << 22)], dtype=dtype).tobytes())
     names = [list(new.gene_ids), list(new.gene_symbols), list(cells.index), new.organism, sorted(new.roles.items())]
     digest.update(json.dumps(names).encode())
     for name in cells.columns:

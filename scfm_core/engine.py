@@ -207,7 +207,8 @@ class Engine:
         """Return the answer if it is there already, else None; computes nothing."""
         job = self._jobs.get(request.identity)
         if job is not None and job.finished and job.error is None:
-            return job.result()
+            known: ResultT = job.result()
+            return known
         stored: ResultT | None = self.store.get(request.identity, request.result_type)
         return stored
 
@@ -331,8 +332,8 @@ class _Running:
             try:
                 return task.result(timeout=_POLL_SECONDS)
             except TimeoutError:
-                if task.done():  # the work itself ran into a time-out
-                    raise
+                if task.done():  # finished meanwhile, or the work itself ran into a time-out
+                    return task.result()
 
     def _raise_if_cancelled(self) -> None:
         if self._job._stop.is_set():

@@ -107,7 +107,7 @@ class Store:
         if not folder.is_dir():
             return None
         part = {path.stem: _read(folder, path.stem) for path in folder.iterdir()}
-        return part[_BARE] if _BARE in part else part
+        return part.get(_BARE, part)
 
     def has_part(self, identity: str, name: str) -> bool:
         """Whether a chunk is kept."""
@@ -157,6 +157,8 @@ def _write(stem: Path, value: Any) -> None:
     match value:
         case np.ndarray():
             np.save(stem.with_suffix(".npy"), value, allow_pickle=False)
+        case dict() if value and all(isinstance(item, np.ndarray) for item in value.values()):
+            np.savez(stem.with_suffix(".npz"), **value)
         case pd.DataFrame():
             value.to_parquet(stem.with_suffix(".parquet"))
         case _:
@@ -168,6 +170,9 @@ def _read(folder: Path, name: str) -> Any:
         return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
     if (folder / f"{name}.parquet").exists():
         return pd.read_parquet(folder / f"{name}.parquet")
+    if (folder / f"{name}.npz").exists():
+        with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
+            return dict(arrays)
     value = json.loads((folder / f"{name}.json").read_text())
     return tuple(value) if isinstance(value, list) else value
 
