@@ -1,0 +1,49 @@
+# make app    install, start the server, open the demo in the browser
+# make test   install, then every check and every test
+# make check  ruff, mypy --strict, import-linter
+# make lock   resolve pyproject.toml anew and write requirements.lock
+
+PYTHON ?= python3.11
+ifeq ($(shell command -v $(PYTHON)),)
+PYTHON := python3
+endif
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.PHONY: app test check bench lock clean
+
+app: $(INSTALLED)
+	$(BIN)/scfm serve --demo pbmc3k --open
+
+test: check
+	@sh .ci/chromium || echo "No Chromium could be installed here: the browser tests are skipped."
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)
+	for file in tests/benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+$(INSTALLED): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "scFM Explorer needs Python 3.11 or newer, found " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(INSTALLED)
+
+# torch is pinned by hand: a range would bring gigabytes of CUDA packages to machines without a GPU.
+lock:
+	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/lock/bin/python -m pip install --quiet torch==2.13.0
+	$(VENV)/lock/bin/python -m pip install --quiet hatchling editables . --group test --group check
+	{ echo "# Exact versions for Python 3.11, written by 'make lock'."; \
+	  $(VENV)/lock/bin/python -m pip freeze --exclude scfm-explorer | sed -E 's/^torch( @|==).*/torch==2.13.0/'; } > requirements.lock
+	rm -rf $(VENV)/lock
+
+clean:
+	rm -rf $(VENV) build dist
