@@ -56,6 +56,10 @@ class CellStates:
 class CellModel(Protocol):
     """A network loaded on a device: encode -> (edit) -> embed. A screen encodes once and edits thousands of times."""
 
+    @property
+    def gene_ids(self) -> tuple[str, ...]:
+        """Ensembl id at each position of the vocabulary; empty for a special token."""
+
     def encode(self, counts: CellCounts) -> Tokens:
         """Turn counts into tokens; genes outside the vocabulary are ignored, the order of genes is irrelevant."""
 

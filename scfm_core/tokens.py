@@ -1,11 +1,14 @@
 """Gene tokens of a batch of cells, and the edits that a perturbation makes to them; knows no network."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from scfm_core.dataset import CellCounts
 
 
 @dataclass(frozen=True)
@@ -113,3 +116,74 @@ def batches_by_length(lengths: NDArray[np.int64], *, token_budget: int) -> Itera
         size = max(1, token_budget // max(int(lengths[order[start]]), 1))
         yield order[start : start + size]
         start += size
+
+
+def counts_in_vocabulary(counts: CellCounts, vocabulary: Mapping[str, int], *, size: int) -> csr_matrix:
+    """Return the counts with one column per position of a vocabulary.
+
+    Genes outside the vocabulary are left out, columns of one gene are summed, and the order of the genes in
+    ``counts`` leaves no trace.
+
+    Parameters
+    ----------
+    vocabulary
+        Position of each gene id.
+    size
+        Number of positions.
+
+    Returns
+    -------
+    Counts, shape ``(n_cells, size)``, float64, columns sorted within each row, no stored zeros.
+    """
+    column = np.array([vocabulary.get(gene_id, -1) for gene_id in counts.gene_ids], dtype=np.int64)
+    matrix = counts.matrix
+    where = column[matrix.indices]
+    known = where >= 0
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[known]
+    values = matrix.data[known].astype(np.float64)
+    out = csr_matrix((values, (rows, where[known])), shape=(matrix.shape[0], size))
+    out.sum_duplicates()
+    out.eliminate_zeros()
+    out.sort_indices()
+    return out
+
+
+def rank_value_tokens(
+    matrix: csr_matrix, total_counts: NDArray[np.float64], medians: NDArray[np.float64], *, max_tokens: int
+) -> Tokens:
+    """Order the genes of each cell by how strongly they stand out.
+
+    Each count is scaled to 10,000 counts per cell and divided by the gene's typical value, so housekeeping genes sink
+    and genes that mark the cell's state rise. Genes with zero counts are left out; ties go to the lower position.
+
+    Parameters
+    ----------
+    matrix
+        Counts, shape ``(n_cells, n_positions)``, as `counts_in_vocabulary` returns them.
+    total_counts
+        Counts of each cell over all measured genes, shape ``(n_cells,)``, positive where a cell has counts.
+    medians
+        Median non-zero value of each gene over the training cells, after scaling each cell to 10,000 counts,
+        shape ``(n_positions,)``, all positive.
+    max_tokens
+        Context length of the model; the weakest genes beyond it are dropped.
+
+    References
+    ----------
+    Theodoris et al. 2023, doi:10.1038/s41586-023-06139-9, Methods, "Rank value encoding".
+
+    Examples
+    --------
+    >>> matrix = csr_matrix(np.array([[4.0, 0.0, 3.0], [0.0, 0.0, 0.0]]))
+    >>> tokens = rank_value_tokens(matrix, np.array([7.0, 0.0]), np.array([8.0, 1.0, 2.0]), max_tokens=2)
+    >>> tokens.genes.tolist(), tokens.lengths.tolist()
+    ([2, 0], [2, 0])
+    """
+    lengths = np.diff(matrix.indptr).astype(np.int64)
+    cell = np.repeat(np.arange(len(lengths)), lengths)
+    strength = matrix.data / total_counts[cell] * 10_000.0 / medians[matrix.indices]
+    order = np.lexsort((-strength, cell))  # stable, so that equal values stay in vocabulary order
+    rank = np.arange(len(order)) - np.repeat(matrix.indptr[:-1], lengths)
+    kept = order[rank < max_tokens]
+    offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, max_tokens))]).astype(np.int64)
+    return Tokens(matrix.indices[kept].astype(np.int32), np.ones(len(kept), dtype=np.float32), offsets)

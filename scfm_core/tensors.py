@@ -1,0 +1,309 @@
+"""Torch code that several models share: devices, a BERT of genes, padding, memory errors; knows no single model."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from scfm_core.errors import ModelError, RequestError
+from scfm_core.model import Precision
+from scfm_core.tokens import Tokens
+
+
+def available_devices() -> list[str]:
+    """Return where networks can run, by torch's names: every CUDA device, else Apple's, else the CPU."""
+    if torch.cuda.is_available():
+        return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return ["mps"] if torch.backends.mps.is_available() else ["cpu"]
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn torch's ways of saying that the memory is full into MemoryError."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(str(error)) from error
+    except RuntimeError as error:
+        if "alloc" in str(error) and "memory" in str(error):  # the CPU's allocator raises a bare RuntimeError
+            raise MemoryError(str(error)) from error
+        raise
+
+
+@dataclass(frozen=True, kw_only=True)
+class BertShape:
+    """The sizes of a BERT, under the names that published ``config.json`` files use."""
+
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    max_position_embeddings: int
+    hidden_dropout_prob: float = 0.0
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    type_vocab_size: int = 2
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "BertShape":
+        """Read the sizes out of a ``config.json``; other entries are ignored."""
+        if config.get("hidden_act", "relu") != "relu":
+            msg = f"Expected a network with hidden_act 'relu', found {config['hidden_act']!r}. Choose other weights."
+            raise ModelError(msg, "unsuitable-weights")
+        missing = [name for name, field in cls.__dataclass_fields__.items() if name not in config and "_" in name]
+        needed = [name for name in missing if not hasattr(cls, name)]
+        if needed:
+            msg = f"The config.json of the weights lacks {', '.join(needed)}. Get the weights again."
+            raise ModelError(msg, "unsuitable-weights")
+        return cls(**{name: config[name] for name in cls.__dataclass_fields__ if name in config})
+
+
+class _Embeddings(nn.Module):
+    def __init__(self, shape: BertShape) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(shape.vocab_size, shape.hidden_size)
+        self.position_embeddings = nn.Embedding(shape.max_position_embeddings, shape.hidden_size)
+        self.token_type_embeddings = nn.Embedding(shape.type_vocab_size, shape.hidden_size)
+        self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
+        self.dropout = nn.Dropout(shape.hidden_dropout_prob)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        place = self.position_embeddings.weight[: ids.shape[1]] + self.token_type_embeddings.weight[0]
+        return cast(Tensor, self.dropout(self.LayerNorm(self.word_embeddings(ids) + place)))
+
+
+class _SelfAttention(nn.Module):
+    def __init__(self, shape: BertShape) -> None:
+        super().__init__()
+        self.n_heads = shape.num_attention_heads
+        self.query = nn.Linear(shape.hidden_size, shape.hidden_size)
+        self.key = nn.Linear(shape.hidden_size, shape.hidden_size)
+        self.value = nn.Linear(shape.hidden_size, shape.hidden_size)
+
+    def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
+        n_cells, n_tokens, size = states.shape
+        query, key, value = (
+            linear(states).view(n_cells, n_tokens, self.n_heads, -1).transpose(1, 2)
+            for linear in (self.query, self.key, self.value)
+        )
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return mixed.transpose(1, 2).reshape(n_cells, n_tokens, size)
+
+
+class _Output(nn.Module):
+    """A linear map added to what came before, and normalised after (post-LN)."""
+
+    def __init__(self, n_inputs: int, shape: BertShape) -> None:
+        super().__init__()
+        self.dense = nn.Linear(n_inputs, shape.hidden_size)
+        self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
+        self.dropout = nn.Dropout(shape.hidden_dropout_prob)
+
+    def forward(self, states: Tensor, before: Tensor) -> Tensor:
+        return cast(Tensor, self.LayerNorm(before + self.dropout(self.dense(states))))
+
+
+class _Attention(nn.Module):
+    def __init__(self, shape: BertShape) -> None:
+        super().__init__()
+        self.self = _SelfAttention(shape)
+        self.output = _Output(shape.hidden_size, shape)
+
+    def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
+        return cast(Tensor, self.output(self.self(states, mask), states))
+
+
+class _Intermediate(nn.Module):
+    def __init__(self, shape: BertShape) -> None:
+        super().__init__()
+        self.dense = nn.Linear(shape.hidden_size, shape.intermediate_size)
+
+    def forward(self, states: Tensor) -> Tensor:
+        return F.relu(self.dense(states))
+
+
+class _Layer(nn.Module):
+    def __init__(self, shape: BertShape) -> None:
+        super().__init__()
+        self.attention = _Attention(shape)
+        self.intermediate = _Intermediate(shape)
+        self.output = _Output(shape.intermediate_size, shape)
+
+    def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
+        states = self.attention(states, mask)
+        return cast(Tensor, self.output(self.intermediate(states), states))
+
+
+class _Encoder(nn.Module):
+    def __init__(self, shape: BertShape) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList([_Layer(shape) for _ in range(shape.num_hidden_layers)])
+
+
+class _Bert(nn.Module):
+    def __init__(self, shape: BertShape) -> None:
+        super().__init__()
+        self.embeddings = _Embeddings(shape)
+        self.encoder = _Encoder(shape)
+
+
+class _Transform(nn.Module):
+    def __init__(self, shape: BertShape) -> None:
+        super().__init__()
+        self.dense = nn.Linear(shape.hidden_size, shape.hidden_size)
+        self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
+
+    def forward(self, states: Tensor) -> Tensor:
+        return cast(Tensor, self.LayerNorm(F.relu(self.dense(states))))
+
+
+class _Predictions(nn.Module):
+    def __init__(self, shape: BertShape) -> None:
+        super().__init__()
+        self.transform = _Transform(shape)
+        self.bias = nn.Parameter(torch.zeros(shape.vocab_size))
+
+
+class _Heads(nn.Module):
+    def __init__(self, shape: BertShape) -> None:
+        super().__init__()
+        self.predictions = _Predictions(shape)
+
+
+class GeneBert(nn.Module):
+    """A BERT over gene tokens with a masked-gene head; parameters bear the names that published checkpoints use.
+
+    Post-layer-norm, learned positions, ReLU, decoder tied to the gene embeddings.
+
+    References
+    ----------
+    Devlin et al. 2019, arXiv:1810.04805; Theodoris et al. 2023, doi:10.1038/s41586-023-06139-9.
+    """
+
+    def __init__(self, shape: BertShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.bert = _Bert(shape)
+        self.cls = _Heads(shape)
+
+    def forward(self, ids: Tensor, real: Tensor | None, n_layers: int | None = None) -> Tensor:
+        """Return the state of every token after ``n_layers`` layers (all where None).
+
+        Parameters
+        ----------
+        ids
+            Token ids, shape ``(n_cells, n_tokens)``.
+        real
+            True where a token is no padding, shape ``(n_cells, n_tokens)``; None where nothing is padded.
+
+        Returns
+        -------
+        Shape ``(n_cells, n_tokens, hidden_size)``.
+        """
+        mask = None if real is None else real[:, None, None, :]
+        states: Tensor = self.bert.embeddings(ids)
+        for layer in list(self.bert.encoder.layer)[:n_layers]:
+            states = layer(states, mask)
+        return states
+
+    def gene_scores(self, states: Tensor) -> Tensor:
+        """Return a score for every gene at each place, shape ``(n_places, vocab_size)``."""
+        head = self.cls.predictions
+        return F.linear(head.transform(states), self.bert.embeddings.word_embeddings.weight, head.bias)
+
+    def start_from_random(self) -> None:
+        """Draw all weights anew from torch's generator, as BERT does."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=self.shape.initializer_range)
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+
+
+def gene_bert(shape: BertShape, state: Mapping[str, Tensor], device: str) -> GeneBert:
+    """Build a network from stored weights, ready to embed, in float32 whatever they were stored in.
+
+    Raises
+    ------
+    ModelError
+        If an encoder weight is missing or has another size; the head may be missing.
+    """
+    with torch.device("meta"):
+        network = GeneBert(shape)
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items() if name.startswith("bert.")}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    wrong = [name for name, size in wanted.items() if found.get(name) != size]
+    if wrong:
+        msg = (
+            f"The weights do not fit their config.json: expected {wrong[0]} of size {wanted[wrong[0]]}, "
+            f"found {found.get(wrong[0], 'none')}, and {len(wrong) - 1} more. Get both files from one place."
+        )
+        raise ModelError(msg, "unsuitable-weights")
+    heads = {name: torch.zeros(value.shape) for name, value in network.state_dict().items() if name not in wanted}
+    usable = {name: value.float() for name, value in state.items() if name in wanted or found[name] == _size(heads, name)}
+    network.load_state_dict({**heads, **usable}, assign=True)
+    return network.to(device).eval()
+
+
+def _size(tensors: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:
+    return tuple(tensors[name].shape) if name in tensors else None
+
+
+def layers_to_run(n_layers: int, layer: int) -> int:
+    """Return how many layers lead to a hidden layer, where 0 is the last and ``-n_layers`` the embedding layer."""
+    if not -n_layers <= layer <= 0:
+        msg = f"Layer {layer} does not exist: expected 0 (the last) down to {-n_layers} (before the first layer)."
+        raise RequestError(msg, "unknown-layer")
+    return n_layers + layer
+
+
+def padded(tokens: Tokens, fill: int = 0) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the genes of each cell in one row, filled up on the right, and where they are real.
+
+    Returns
+    -------
+    Both of shape ``(n_cells, longest cell)``.
+    """
+    lengths = tokens.lengths
+    real = np.arange(int(lengths.max(initial=0)))[None, :] < lengths[:, None]
+    ids = np.full(real.shape, fill, dtype=np.int64)
+    ids[real] = tokens.genes
+    return ids, real
+
+
+def token_states(network: GeneBert, tokens: Tokens, *, n_layers: int, precision: Precision) -> Tensor:
+    """Return the state of each token after ``n_layers`` layers, without padding, shape ``(n_tokens, hidden_size)``.
+
+    Float32 on the network's device, whatever the arithmetic was. Cells without tokens are left out of the run.
+
+    Raises
+    ------
+    MemoryError
+        If the batch does not fit the device.
+    """
+    device = next(network.parameters()).device
+    some = tokens.take(np.flatnonzero(tokens.lengths))
+    if some.n_cells == 0:
+        return torch.zeros((0, network.shape.hidden_size), device=device)
+    ids, real = (torch.from_numpy(array).to(device) for array in padded(some))
+    mask = None if bool(real.all()) else real
+    low = precision == "bfloat16"
+    with memory_errors(), torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=low):
+        states: Tensor = network(ids, mask, n_layers)
+        return states[real].float()
+
+
+def mean_per_cell(states: Tensor, tokens: Tokens) -> NDArray[np.float32]:
+    """Return the mean state of each cell, shape ``(n_cells, hidden_size)``; NaN for a cell without tokens."""
+    lengths = torch.from_numpy(tokens.lengths).to(states.device)
+    with memory_errors(), torch.inference_mode():
+        means = torch.segment_reduce(states, "mean", lengths=lengths, axis=0)
+    means[lengths == 0] = float("nan")
+    return cast(NDArray[np.float32], means.cpu().numpy())
