@@ -1,0 +1,362 @@
+"""The description of a figure: what is drawn, with which words, colours and limits; it knows no drawing library.
+
+`scfm_core.plots.screen` and `scfm_core.plots.print` draw the same description, so that a figure on the screen and
+its vector file show the same data.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+ScaleName = Literal["expression", "signed", "viridis", "cividis"]
+Orientation = Literal["horizontal", "vertical"]
+INK = "#000000"  # these four greys are the only colours that change with the theme
+MUTED = "#595959"
+FAINT = "#E4E4E4"
+UNSELECTED = "#D5D5D5"
+NO_VALUE = "#8C8C8C"
+THIN_SPACE = "\u202f"
+
+
+@dataclass(frozen=True, eq=False)
+class Solid:
+    """One colour for all points."""
+
+    colour: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Categories:
+    """A colour for each category.
+
+    Attributes
+    ----------
+    codes
+        Category of each drawn point, shape ``(n,)``.
+    labels, colours, counts
+        One per category, in the order of the legend; the counts are over all cells, drawn or not.
+    title
+        What the categories are.
+    """
+
+    codes: NDArray[np.integer[Any]]
+    labels: tuple[str, ...]
+    colours: tuple[str, ...]
+    counts: tuple[int, ...]
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Continuous:
+    """Values on a colour scale.
+
+    Attributes
+    ----------
+    values
+        Shape ``(n,)`` for points, ``(n_rows, n_columns)`` for a heat map.
+    limits
+        Values of the two ends of the scale.
+    title
+        What is measured, with its unit.
+    """
+
+    values: FloatArray
+    scale: ScaleName
+    limits: tuple[float, float]
+    title: str
+
+
+Colour = Solid | Categories | Continuous
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SizeKey:
+    """What the sizes of points mean: a few example sizes (as in `Points.size`) with their words."""
+
+    title: str
+    sizes: tuple[float, ...]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Points:
+    """Points; the diameter ``size`` is in pixels on the screen, half as many points (1/72 inch) in print."""
+
+    x: FloatArray
+    y: FloatArray
+    colour: Colour
+    size: float | FloatArray = 5.0
+    opacity: float = 1.0
+    symbol: Literal["circle", "diamond"] = "circle"
+    cells: NDArray[np.int64] | None = None  # position of each point in the dataset
+    hover: tuple[str, ...] = ()  # one plain text per point, lines separated by "\n"
+    label: str = ""  # the entry in the legend, where the colour is solid
+    size_key: SizeKey | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bars:
+    """Bars from zero with intervals around their ends; all arrays have shape ``(n_bars,)``."""
+
+    at: FloatArray
+    value: FloatArray
+    low: FloatArray
+    high: FloatArray
+    colours: tuple[str, ...]
+    orientation: Orientation = "horizontal"
+    thickness: float = 0.6
+    label: str = ""
+    hover: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Intervals:
+    """Means as ticks with the range around them, without bars; all arrays have shape ``(n,)``."""
+
+    at: FloatArray
+    value: FloatArray
+    low: FloatArray
+    high: FloatArray
+    colour: str
+    orientation: Orientation = "horizontal"
+    label: str = ""
+    hover: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Violin:
+    """The distribution of many values as a curve on both sides of ``at``.
+
+    Attributes
+    ----------
+    levels
+        Values at which the density stands, shape ``(n_levels,)``.
+    half_width
+        Half the width of the violin there, in units of the category axis, shape ``(n_levels,)``.
+    quartiles
+        25 %, 50 % and 75 % of the values.
+    """
+
+    at: float
+    levels: FloatArray
+    half_width: FloatArray
+    quartiles: tuple[float, float, float]
+    colour: str
+    label: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeatMap:
+    """Coloured cells; row ``i`` and column ``j`` stand at ``y = i`` and ``x = j``."""
+
+    colour: Continuous
+    hover: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Histogram:
+    """Counts between edges: ``counts`` has shape ``(n,)``, ``edges`` ``(n + 1,)``."""
+
+    edges: FloatArray
+    counts: NDArray[np.integer[Any]]
+    colour: str
+    label: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Line:
+    """A line through points, shape ``(n,)`` each."""
+
+    x: FloatArray
+    y: FloatArray
+    colour: str
+    width: float = 1.5
+    dash: Literal["solid", "dash", "dot"] = "solid"
+    label: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rule:
+    """A straight line across the panel where one axis has the value ``at``; its text stands at its end."""
+
+    at: float
+    axis: Literal["x", "y"]
+    text: str = ""
+    colour: str = MUTED
+    dash: Literal["solid", "dash", "dot"] = "dash"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Arrows:
+    """Arrows from ``(x0, y0)`` to ``(x1, y1)``, in the units of the axes, shape ``(n,)`` each."""
+
+    x0: FloatArray
+    y0: FloatArray
+    x1: FloatArray
+    y1: FloatArray
+    colour: str = INK
+    label: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Note:
+    """Words at a place; ``shift`` moves them by pixels, to the right and upwards."""
+
+    x: float
+    y: float
+    text: str
+    anchor: Literal["left", "centre", "right"] = "centre"
+    shift: tuple[float, float] = (0.0, 0.0)
+    colour: str = INK
+
+
+Mark = Points | Bars | Intervals | Violin | HeatMap | Histogram | Line | Rule | Arrows | Note
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Axis:
+    """One axis of a panel.
+
+    Attributes
+    ----------
+    title
+        What is measured, with its unit in brackets.
+    limits
+        Values at the two ends, in data units also on a log scale; the first may be the larger one.
+    ticks
+        Places and their names; None leaves them to the renderer, ``()`` draws none.
+    """
+
+    title: str
+    limits: tuple[float, float]
+    scale: Literal["linear", "log"] = "linear"
+    ticks: tuple[tuple[float, str], ...] | None = None
+    grid: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """One pair of axes with its marks, drawn in order."""
+
+    x: Axis
+    y: Axis
+    marks: tuple[Mark, ...]
+    title: str = ""
+    equal_aspect: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Figure:
+    """A whole figure.
+
+    Attributes
+    ----------
+    panels
+        Laid out row by row; panels of one column share the width.
+    title
+        The finding, where there is one, with n.
+    caption
+        What one sees, in plain words, with everything that was left out of the drawing.
+    caveat
+        What the figure does not prove.
+    columns
+        Number of panels side by side.
+    width_mm, height_mm
+        Size in print; on the screen the width is the page's and the height follows `height_mm`.
+    legend
+        Where the legend stands; always outside of the data.
+    legend_title
+        What the entries of the legend are.
+    """
+
+    panels: tuple[Panel, ...]
+    title: str
+    caption: str
+    caveat: str
+    columns: int = 1
+    width_mm: float = 120.0
+    height_mm: float = 90.0
+    legend: Literal["right", "below"] = "right"
+    legend_title: str = ""
+
+
+def grouped_number(value: float) -> str:
+    """Write a count with a thin space between the thousands.
+
+    Examples
+    --------
+    >>> grouped_number(1234567).split(THIN_SPACE)
+    ['1', '234', '567']
+    """
+    return f"{round(value):,}".replace(",", THIN_SPACE)
+
+
+def plain_number(value: float) -> str:
+    """Write a measured value with three significant digits.
+
+    Examples
+    --------
+    >>> plain_number(0.012345), plain_number(0.0000123), plain_number(2.0), plain_number(float("nan"))
+    ('0.0123', '1.23e-5', '2', 'not defined')
+    """
+    if not np.isfinite(value):
+        return "not defined"
+    if abs(value) >= 1000:
+        return grouped_number(value)
+    mantissa, _, exponent = f"{value:.3g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+
+
+def one_line(text: object, *, longest: int = 60) -> str:
+    """Return a label as one line without control characters, cut at ``longest`` characters.
+
+    Examples
+    --------
+    >>> one_line("T\\tcell\\x00\\n(naive)")
+    'T cell (naive)'
+    """
+    words = "".join(letter if letter.isprintable() else " " for letter in str(text)).split(" ")
+    line = " ".join(word for word in words if word)
+    return line if len(line) <= longest else line[: longest - 1] + "\u2026"
+
+
+def distribution(values: ArrayLike, *, at: float, colour: str, label: str = "") -> Violin | Points:
+    """Describe the distribution of some values as a violin; as points where a density would be an invention.
+
+    The density is a Gaussian kernel estimate with Scott's bandwidth, cut at the smallest and the largest value. Fewer
+    than three values, or values that are all equal, are drawn as points.
+
+    Parameters
+    ----------
+    values
+        Shape ``(n_values,)``; NaN are left out.
+    at
+        Place on the category axis; the violin is 0.8 wide.
+    """
+    data = np.asarray(values, dtype=np.float64)
+    data = data[np.isfinite(data)]
+    if len(data) < 3 or np.ptp(data) <= 1e-9 * max(1.0, float(np.abs(data).max())):
+        unique = np.unique(data)
+        return Points(x=np.full(len(unique), float(at)), y=unique, colour=Solid(colour), size=7.0, label=label)
+    levels, density = _density(data)
+    low, middle, high = np.percentile(data, [25, 50, 75])
+    quartiles = (float(low), float(middle), float(high))
+    half_width = 0.4 * density / density.max()
+    return Violin(at=float(at), levels=levels, half_width=half_width, quartiles=quartiles, colour=colour, label=label)
+
+
+def _density(data: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return 101 levels and the kernel density there; many values are binned first, which moves no curve visibly."""
+    from scipy.stats import gaussian_kde
+
+    levels = np.linspace(data.min(), data.max(), 101)
+    if len(data) > 2000:
+        counts, edges = np.histogram(data, bins=400)
+        centres, weights = (edges[:-1] + edges[1:]) / 2, counts / counts.sum()
+        width = len(data) ** -0.2 * data.std(ddof=1)
+        smooth = np.exp(-0.5 * ((levels[:, None] - centres) / width) ** 2) @ weights / (width * np.sqrt(2 * np.pi))
+        return levels, smooth
+    return levels, np.asarray(gaussian_kde(data)(levels))
