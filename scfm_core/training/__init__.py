@@ -1,0 +1,1 @@
+"""Pre-training: counts -> batches -> loop -> weights that the models load."""
