@@ -37,7 +37,7 @@ class FitModel(Request[FittedModel]):
     def run(self, context: Context) -> FittedModel:
         """See `Request.run`."""
         if self.model.fit is None:
-            msg = f"{self.model.title} is trained already and is not fitted to a dataset: embed the cells with it at once."
+            msg = f"{self.model.title} is trained already and is not fitted to a dataset; embed the cells at once."
             raise ModelError(msg, "not-fitted")
         arrays = context.call(partial(self.model.fit, self.dataset), step=f"Fitting {self.model.title}")
         return FittedModel(arrays)

@@ -1,0 +1,111 @@
+"""Which group each cell belongs to, as a value that stands inside a question."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scfm_core.analyses.cluster_cells import ClusterCells
+from scfm_core.cell_set import CellSet
+from scfm_core.dataset import Dataset
+from scfm_core.errors import RequestError
+from scfm_core.request import Context
+
+
+@dataclass(frozen=True)
+class ByColumn:
+    """A group for each value in a column of the cell table; a cell without a value is in none."""
+
+    column: str
+
+
+@dataclass(frozen=True)
+class ByClusters:
+    """A group for each cluster, named by its number; a cell without a vector is in none."""
+
+    clusters: ClusterCells
+
+
+@dataclass(frozen=True)
+class BySelections:
+    """A group for each of some sets of cells, named by its label; all other cells are in none."""
+
+    selections: tuple[CellSet, ...]
+
+
+Grouping = ByColumn | ByClusters | BySelections
+
+
+def group_labels(context: Context, dataset: Dataset, grouping: Grouping) -> NDArray[np.str_]:
+    """Return the name of each cell's group, shape ``(n_cells,)``; empty for a cell in no group.
+
+    Raises
+    ------
+    RequestError
+        If the grouping does not belong to this dataset, or two of its groups share a cell or a name.
+    """
+    match grouping:
+        case ByColumn():
+            return _labels_of_column(dataset, grouping.column)
+        case ByClusters():
+            if grouping.clusters.embedding.dataset.identity != dataset.identity:
+                msg = "The clusters were made from another dataset. Cluster the cells of this dataset first."
+                raise RequestError(msg, "other-dataset")
+            labels = context.compute(grouping.clusters).labels
+            return np.where(labels < 0, "", labels.astype(str))
+        case BySelections():
+            return _labels_of_selections(dataset, grouping.selections)
+
+
+def in_reading_order(names: Iterable[str]) -> list[str]:
+    """Sort names as a reader expects them, numbers inside them by value.
+
+    Examples
+    --------
+    >>> in_reading_order(["10", "B cells", "2", "b10", "b9"])
+    ['2', '10', 'b9', 'b10', 'B cells']
+    """
+    return sorted(names, key=_reading_key)
+
+
+def _reading_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    pieces = re.findall(r"\d+|\D+", name.casefold())
+    return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces], name
+
+
+def _labels_of_column(dataset: Dataset, column: str) -> NDArray[np.str_]:
+    cells = dataset.cells()
+    if column not in cells:
+        msg = f"The cell table has no column {column!r}. Its columns: {', '.join(cells.columns) or 'none'}."
+        raise RequestError(msg, "unknown-column")
+    values: pd.Series = cells[column]
+    names = values.astype(object).where(values.notna(), "").map(str)
+    return np.asarray(names, dtype=np.str_)
+
+
+def _labels_of_selections(dataset: Dataset, selections: tuple[CellSet, ...]) -> NDArray[np.str_]:
+    names = [selection.label for selection in selections]
+    if len(set(names)) < len(names) or not all(names):
+        msg = f"Each selection needs a name of its own, found {', '.join(map(repr, names))}. Rename them."
+        raise RequestError(msg, "same-names")
+    labels = np.full(dataset.n_cells, "", dtype=object)
+    for selection in selections:
+        if selection.n_cells != dataset.n_cells:
+            msg = (
+                f"The selection {selection.label!r} was made among {selection.n_cells:,} cells, but this dataset has "
+                f"{dataset.n_cells:,}. Select the cells again."
+            )
+            raise RequestError(msg, "other-dataset")
+        shared = (labels != "") & selection.mask
+        if shared.any():
+            other = labels[shared][0]
+            msg = (
+                f"{int(shared.sum()):,} cells are in {selection.label!r} and in another selection ({other!r}). "
+                "A cell cannot stand on both sides of a comparison: make selections that share no cell."
+            )
+            raise RequestError(msg, "shared-cells")
+        labels[selection.mask] = selection.label
+    return labels.astype(np.str_)
