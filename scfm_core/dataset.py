@@ -118,6 +118,17 @@ class Dataset:
         dense[indices] = values
         return dense
 
+    def counts_of_genes(self, genes: slice | NDArray[np.integer[Any]]) -> csc_matrix:
+        """Read the counts of some genes, shape ``(n_cells, n_chosen)``; only those columns are read from disk.
+
+        Parameters
+        ----------
+        genes
+            A slice, or positions of genes in any order, shape ``(n_chosen,)``.
+        """
+        columns = np.arange(self.n_genes)[genes]
+        return csc_matrix(_lines(self.path / "by_gene", columns, self.n_cells), shape=(self.n_cells, len(columns)))
+
     @property
     def _manifest(self) -> dict[str, Any]:
         return _manifest(self.path)

@@ -1,0 +1,216 @@
+"""Which genes tell a group of cells from the others?
+
+Cells of one donor are no independent replicates: the p-values rank genes, they do not speak about people.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csc_matrix, csr_matrix
+
+from scfm_core.analyses.grouping import Grouping, group_labels, in_reading_order
+from scfm_core.analyses.rank_genes import REST, Comparison, Test, rank_scores
+from scfm_core.analyses.read_expression import normalised_genes
+from scfm_core.dataset import Dataset
+from scfm_core.errors import RequestError
+from scfm_core.request import Context, Request
+
+PSEUDO_COUNT = 1.0  # counts per 10,000
+MIN_CELLS_OF_GENE = 3
+MIN_CELLS_OF_GROUP = 2
+_VALUES_PER_CHUNK = 6_000_000  # cells x genes; ranked densely, about a second
+_STATISTICS = ("score", "p_value", "share_in", "share_out", "mean_in", "mean_out")
+COLUMNS = (
+    "group",
+    "gene_id",
+    "symbol",
+    "score",
+    "log2_fold_change",
+    "p_value",
+    "p_adjusted",
+    "share_in",
+    "share_out",
+    "mean_in",
+    "mean_out",
+    "n_in",
+    "n_out",
+)
+
+
+@dataclass(frozen=True)
+class Markers:
+    """How each tested gene differs between each group and the cells it is compared with.
+
+    Attributes
+    ----------
+    table
+        One row per group and gene, by group in reading order, then by falling score. Columns: ``group``, ``gene_id``,
+        ``symbol``; ``score`` (z of the rank sum, or t); ``log2_fold_change`` (of the mean counts per 10,000, 1 added to
+        both); ``p_value`` (two-sided); ``p_adjusted`` (Benjamini-Hochberg over the genes of the group); ``share_in``,
+        ``share_out`` (of cells that hold the gene); ``mean_in``, ``mean_out`` (counts per 10,000); ``n_in``, ``n_out``
+        (cells).
+    """
+
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class FindMarkers(Request[Markers]):
+    """Test every gene that at least 3 cells express, in each group of cells against others.
+
+    Parameters
+    ----------
+    method
+        Wilcoxon's rank sum (with correction for ties), or Welch's t on log-normalised expression.
+    reference
+        ``"rest"``: all other cells of the dataset, in a group or not. Or the name of a group.
+
+    Raises
+    ------
+    RequestError
+        If no group has at least 2 cells and 2 others to compare with, or the reference is no group.
+    """
+
+    dataset: Dataset
+    grouping: Grouping
+    method: Test = "wilcoxon"
+    reference: str = REST
+
+    result_type: ClassVar[type] = Markers
+
+    def __post_init__(self) -> None:
+        if self.method not in ("wilcoxon", "t-test"):
+            msg = f"No test is called {self.method!r}. Choose wilcoxon or t-test."
+            raise RequestError(msg, "unknown-method")
+
+    def run(self, context: Context) -> Markers:
+        """See `Request.run`."""
+        labels = group_labels(context, self.dataset, self.grouping)
+        groups = _groups_to_test(context, labels, self.reference)
+        size = max(1, min(2000, _VALUES_PER_CHUNK // self.dataset.n_cells))
+        spans = [(start, min(start + size, self.dataset.n_genes)) for start in range(0, self.dataset.n_genes, size)]
+        compare = partial(_compare_genes, self.dataset, Comparison(labels, groups, self.reference), self.method)
+        step = f"Comparing {len(groups)} group{'s' if len(groups) > 1 else ''} by {self.method}"
+        sizes = [stop - start for start, stop in spans]
+        parts = list(context.map(compare, spans, step=step, sizes=sizes, unit="genes"))
+        joined = {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
+        n_tested = len(joined["gene"])
+        if n_tested == 0:
+            msg = f"Expected genes that at least {MIN_CELLS_OF_GENE} cells express, found none among {sum(sizes):,}."
+            raise RequestError(msg, "no-genes")
+        context.log(f"{n_tested:,} of {sum(sizes):,} genes are expressed in at least {MIN_CELLS_OF_GENE} cells")
+        return Markers(_table(self.dataset, Comparison(labels, groups, self.reference), joined))
+
+
+def top_markers(
+    table: pd.DataFrame,
+    *,
+    n_per_group: int,
+    max_p_adjusted: float = 0.05,
+    min_log2_fold_change: float = 0.25,
+    min_share_in: float = 0.1,
+) -> pd.DataFrame:
+    """Return the strongest genes of each group that pass the cut-offs, in the order of the table.
+
+    Parameters
+    ----------
+    table
+        As in `Markers`.
+    n_per_group
+        At most so many; fewer where fewer pass.
+    """
+    passed = (
+        (table["p_adjusted"] <= max_p_adjusted)
+        & (table["log2_fold_change"] >= min_log2_fold_change)
+        & (table["share_in"] >= min_share_in)
+    )
+    return table[passed].groupby("group", sort=False, observed=True).head(n_per_group).reset_index(drop=True)
+
+
+def adjusted_p_values(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Adjust p-values for their number, along the last axis.
+
+    References
+    ----------
+    Benjamini and Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x.
+    """
+    from scipy.stats import false_discovery_control
+
+    adjusted: NDArray[np.float64] = false_discovery_control(p_values, axis=-1)
+    return adjusted
+
+
+def _groups_to_test(context: Context, labels: NDArray[np.str_], reference: str) -> tuple[str, ...]:
+    names, counts = np.unique(labels[labels != ""], return_counts=True)
+    sizes = dict(zip(names.tolist(), counts.tolist(), strict=True))
+    if reference != REST and reference not in sizes:
+        msg = f"No group is called {reference!r}. Compare with 'rest' or one of: {', '.join(in_reading_order(sizes))}."
+        raise RequestError(msg, "unknown-reference")
+    groups: list[str] = []
+    skipped: list[str] = []
+    for name in in_reading_order(sizes):
+        if name == reference:
+            continue
+        n_out = len(labels) - sizes[name] if reference == REST else sizes[reference]
+        (groups if min(sizes[name], n_out) >= MIN_CELLS_OF_GROUP else skipped).append(name)
+    if not groups:
+        found = ", ".join(f"{name!r} ({sizes[name]:,})" for name in in_reading_order(sizes)[:12]) or "no group at all"
+        msg = (
+            f"Expected a group of at least {MIN_CELLS_OF_GROUP} cells and as many cells to compare it with, among "
+            f"{len(labels):,} cells; found {found}. Choose a column or selections with more cells on both sides."
+        )
+        raise RequestError(msg, "nothing-to-compare")
+    if skipped:
+        context.log(f"Left out, too few cells on one side of the comparison: {', '.join(skipped)}")
+    return tuple(groups)
+
+
+def _compare_genes(
+    dataset: Dataset, comparison: Comparison, method: Test, span: tuple[int, int]
+) -> dict[str, NDArray[Any]]:
+    """Return ``gene``, positions of the tested genes, and each statistic of shape ``(n_groups, n_tested)``."""
+    positions = np.arange(*span)
+    normalised = normalised_genes(dataset, positions)
+    held = np.diff(normalised.indptr) >= MIN_CELLS_OF_GENE
+    positions, normalised = positions[held], normalised[:, held]
+    inside, outside = comparison.inside(), comparison.outside()
+    if len(positions) == 0:
+        return {"gene": positions, **{name: np.empty((len(inside), 0)) for name in _STATISTICS}}
+    n_in, n_out = inside.sum(axis=1, keepdims=True), outside.sum(axis=1, keepdims=True)
+    is_held = (normalised > 0).astype(np.float64)
+    score, p_value = rank_scores(normalised.log1p().astype(np.float32), comparison, method)
+    return {
+        "gene": positions,
+        "score": score,
+        "p_value": p_value,
+        "share_in": _sums(inside, is_held) / n_in,
+        "share_out": _sums(outside, is_held) / n_out,
+        "mean_in": _sums(inside, normalised) / n_in,
+        "mean_out": _sums(outside, normalised) / n_out,
+    }
+
+
+def _sums(masks: NDArray[np.bool_], values: csc_matrix) -> NDArray[np.float64]:
+    return np.asarray((csr_matrix(masks.astype(np.float64)) @ values).toarray())
+
+
+def _table(dataset: Dataset, comparison: Comparison, found: dict[str, NDArray[Any]]) -> pd.DataFrame:
+    n_groups, n_genes = found["score"].shape
+    genes = found["gene"]
+    columns = {
+        "group": np.repeat(np.array(comparison.groups, dtype=object), n_genes),
+        "gene_id": np.tile(np.array(dataset.gene_ids, dtype=object)[genes], n_groups),
+        "symbol": np.tile(np.array(dataset.gene_symbols, dtype=object)[genes], n_groups),
+        "n_in": np.repeat(comparison.inside().sum(axis=1), n_genes),
+        "n_out": np.repeat(comparison.outside().sum(axis=1), n_genes),
+        "p_adjusted": adjusted_p_values(found["p_value"]).ravel(),
+        **{name: found[name].ravel() for name in _STATISTICS},
+    }
+    inside, outside = columns["mean_in"] + PSEUDO_COUNT, columns["mean_out"] + PSEUDO_COUNT
+    table = pd.DataFrame({**columns, "log2_fold_change": np.log2(inside / outside)})[list(COLUMNS)]
+    order = np.lexsort((np.tile(genes, n_groups), -table["score"], np.repeat(np.arange(n_groups), n_genes)))
+    return table.iloc[order].reset_index(drop=True)
