@@ -1,20 +1,50 @@
 """The map of cells: one point a cell, coloured by a column or a value, with selections and arrows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scfm_core.plots.figure import Figure, FloatArray
+from scfm_core.errors import RequestError
+from scfm_core.plots.colours import MAX_CATEGORIES, NOT_ASSIGNED
+from scfm_core.plots.figure import (
+    NO_VALUE,
+    UNSELECTED,
+    Arrows,
+    Axis,
+    Categories,
+    Continuous,
+    Figure,
+    FloatArray,
+    Mark,
+    Panel,
+    Points,
+    ScaleName,
+    Solid,
+    grouped_number,
+    one_line,
+    plain_number,
+)
+from scfm_core.plots.groups import Groups, group_cells
 
 MAX_DRAWN = 100_000
+MAX_ARROWS = 150
+_RARE = 50  # cells of a category that are drawn whatever its share
+_FULL_HOVER = 20_000  # above that many drawn cells only the first two columns are told
+_METHODS = {"umap": "UMAP", "tsne": "t-SNE"}
+_CAVEAT = (
+    "Distances between groups, their sizes and the empty space between them are products of the {method} layout, not "
+    "measurements; two groups that look apart may be close in the embedding. Check a pattern in the vectors or the "
+    "counts."
+)
 
 
 def cell_map(
     coordinates: FloatArray,
-    colour: pd.Series,
+    colour: "pd.Series[Any]",
     *,
     title: str = "",
     method: Literal["umap", "tsne"] = "umap",
@@ -29,25 +59,276 @@ def cell_map(
         Shape ``(n_cells, 2)``; NaN where a cell has none.
     colour
         One value per cell in the order of the dataset; its ``name`` heads the legend. Text, booleans, categories and
-        whole numbers with few values are categories (pass a categorical with all categories, so that colours stay
-        the same everywhere; "" and missing values are drawn grey); other numbers are a continuous scale, of
-        expression where none is negative and ``colour.attrs["scale"]`` (a name of a scale) says nothing else.
+        whole numbers with at most 30 values are categories (pass a categorical with all categories, so that colours
+        stay the same everywhere; "", missing values and negative whole numbers are drawn grey). Other numbers are a
+        continuous scale: signed where one is negative, else of expression; ``colour.attrs["scale"]`` chooses another.
     title
         The finding; made from the colour and n where empty.
     hover
         What a cell is, one row per cell; its column names are shown. Text is shown as it stands, never as HTML.
     selected
         Shape ``(n_cells,)``; the other cells stay as grey points. All where None.
+
+    Raises
+    ------
+    RequestError
+        If the parts have different numbers of cells.
     """
-    raise NotImplementedError
+    coordinates = np.asarray(coordinates, dtype=np.float64).reshape(-1, 2)
+    _check_lengths(len(coordinates), colour=colour, hover=hover, selected=selected)
+    placed = _rows_without_nan(coordinates)
+    chosen = placed if selected is None else placed & np.asarray(selected, dtype=bool)
+    groups = group_cells(colour) if _is_category(colour) else None
+    values = np.zeros(0) if groups else pd.to_numeric(colour).to_numpy(dtype=np.float64, na_value=np.nan)
+    known: NDArray[np.bool_] = groups.codes >= 0 if groups else np.isfinite(values)
+    strata = chosen + 2 * (groups.codes + 1 if groups else known.astype(np.int64))
+    drawn = _sample(placed, strata)
+    pen = _Pen(coordinates, hover, int(drawn.sum()))
+    marks: list[Mark] = [pen.grey(drawn & ~chosen, UNSELECTED, "not selected", n=int((placed & ~chosen).sum()))]
+    marks.append(pen.grey(drawn & chosen & ~known, NO_VALUE, _no_value(groups), n=int((chosen & ~known).sum())))
+    shown = np.flatnonzero(drawn & chosen & known)
+    if groups:
+        marks.append(pen.points(shown, _categories(groups, chosen, shown)))
+    else:
+        shown = shown[np.argsort(np.abs(values[shown]), kind="stable")]
+        marks.append(pen.points(shown, _continuous(colour, values, shown)))
+    name = _METHODS[method]
+    x, y = _limits(coordinates[placed])
+    panel = Panel(
+        x=Axis(title=f"{name} 1", limits=x, ticks=()),
+        y=Axis(title=f"{name} 2", limits=y, ticks=()),
+        marks=tuple(mark for mark in marks if isinstance(mark, Points) and len(mark.x)),
+        equal_aspect=True,
+    )
+    label = one_line(colour.name) if colour.name is not None else "group"
+    return Figure(
+        panels=(panel,),
+        title=title or _title(name, label, n_cells=int(placed.sum()), n_chosen=int(chosen.sum())),
+        caption=_caption(placed, drawn, groups),
+        caveat=_CAVEAT.format(method=name),
+        height_mm=96.0,
+        legend_title=groups.title if groups else "",
+    )
+
+
+class _Pen:
+    """Draws cells as points, in one size for the whole map."""
+
+    def __init__(self, coordinates: FloatArray, hover: pd.DataFrame | None, n_drawn: int) -> None:
+        self.coordinates = coordinates
+        self.hover = hover if hover is None or n_drawn <= _FULL_HOVER else hover.iloc[:, :2]
+        self.size = point_size(n_drawn)
+        self.opacity = float(np.clip(1.1 - 0.09 * np.log10(max(n_drawn, 1)), 0.6, 0.95))
+
+    def points(self, cells: NDArray[np.int64], colour: Categories | Continuous | Solid, label: str = "") -> Points:
+        return Points(
+            x=self.coordinates[cells, 0],
+            y=self.coordinates[cells, 1],
+            colour=colour,
+            size=self.size,
+            opacity=self.opacity,
+            cells=cells,
+            hover=() if self.hover is None else hover_words(self.hover.iloc[cells]),
+            label=label,
+        )
+
+    def grey(self, mask: NDArray[np.bool_], colour: str, label: str, *, n: int) -> Points:
+        return self.points(np.flatnonzero(mask), Solid(colour), f"{label} (n = {grouped_number(n)})")
+
+
+def point_size(n_points: int) -> float:
+    """Return the diameter in pixels at which that many points can be told apart on a map.
+
+    Examples
+    --------
+    >>> [round(point_size(n), 1) for n in (100, 3000, 100_000)]
+    [9.0, 4.3, 1.9]
+    """
+    return float(np.clip(26 * max(n_points, 1) ** -0.225, 1.8, 9.0))
+
+
+def hover_words(table: pd.DataFrame) -> tuple[str, ...]:
+    """Write one text per row, a line per column."""
+    lines = np.full(len(table), "", dtype=object)
+    for number, name in enumerate(table.columns):
+        column = table[name]
+        numeric = pd.api.types.is_float_dtype(column.dtype)
+        words = [plain_number(value) if numeric else one_line(value) for value in column]
+        start = ("\n" if number else "") + one_line(name, longest=30) + ": "
+        lines = lines + np.array([start + word for word in words], dtype=object)
+    return tuple(lines)
+
+
+def sample_points(n_points: int) -> NDArray[np.bool_]:
+    """Choose at most 100,000 points to draw, the same ones each time, shape ``(n_points,)``."""
+    return _sample(np.ones(n_points, dtype=bool), np.zeros(n_points, dtype=np.int64))
+
+
+def drawn_sentence(n_drawn: int, n_points: int) -> str:
+    """Say how many points were drawn; empty where all were."""
+    if n_drawn == n_points:
+        return ""
+    return (
+        f"{grouped_number(n_drawn)} of {grouped_number(n_points)} cells are drawn, a random sample in which each "
+        "category keeps its share and small ones are kept whole."
+    )
+
+
+def _check_lengths(n_cells: int, **parts: Any) -> None:
+    wrong = [f"{len(part):,} in {name}" for name, part in parts.items() if part is not None and len(part) != n_cells]
+    if wrong:
+        msg = f"The map has {n_cells:,} cells, but there are {' and '.join(wrong)}. Give one entry per cell."
+        raise RequestError(msg, "shape-mismatch")
+
+
+def _rows_without_nan(places: FloatArray) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(places).all(axis=1), dtype=bool)
+
+
+def _is_category(colour: "pd.Series[Any]") -> bool:
+    kind = colour.dtype
+    if pd.api.types.is_bool_dtype(kind) or not pd.api.types.is_numeric_dtype(kind):
+        return True
+    return pd.api.types.is_integer_dtype(kind) and colour.nunique() <= MAX_CATEGORIES
+
+
+def _no_value(groups: Groups | None) -> str:
+    return "no value" if groups is None else NOT_ASSIGNED
+
+
+def _sample(placed: NDArray[np.bool_], strata: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Choose at most `MAX_DRAWN` of the placed cells, each stratum by its share, rare ones first of all."""
+    if placed.sum() <= MAX_DRAWN:
+        return placed.copy()
+    random = np.random.default_rng(0)
+    kinds, codes, sizes = np.unique(strata[placed], return_inverse=True, return_counts=True)
+    room = MAX_DRAWN - _RARE * len(kinds)
+    quotas = np.maximum(np.minimum(sizes, _RARE), (sizes * room) // sizes.sum())
+    order = np.lexsort((random.random(len(codes)), codes))
+    rank = np.empty(len(codes), dtype=np.int64)
+    rank[order] = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    drawn = np.zeros_like(placed)
+    drawn[np.flatnonzero(placed)[rank < quotas[codes]]] = True
+    return drawn
+
+
+def _categories(groups: Groups, chosen: NDArray[np.bool_], shown: NDArray[np.int64]) -> Categories:
+    counts = groups.counts(chosen)
+    present = np.flatnonzero(counts)
+    place = np.full(len(counts), -1)
+    place[present] = np.arange(len(present))
+    return Categories(
+        codes=place[groups.codes[shown]],
+        labels=tuple(groups.labels[number] for number in present),
+        colours=tuple(groups.colours[number] for number in present),
+        counts=tuple(int(counts[number]) for number in present),
+        title=groups.title,
+    )
+
+
+def _continuous(colour: "pd.Series[Any]", values: FloatArray, shown: NDArray[np.int64]) -> Continuous:
+    """Put values on a scale that ends at their 0.5 % and 99.5 %, so that one odd cell does not flatten the rest."""
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, [0.5, 99.5]) if len(finite) else (0.0, 1.0)
+    scale: ScaleName = colour.attrs.get("scale", "signed" if len(finite) and finite.min() < 0 else "expression")
+    if scale == "signed":
+        reach = max(abs(low), abs(high))
+        low, high = -reach, reach
+    if scale == "expression":
+        low = 0.0
+    if high <= low:
+        high = max(float(finite.max()) if len(finite) else 0.0, low + 1.0)
+    name = one_line(colour.name) if colour.name is not None else "value"
+    return Continuous(values=values[shown], scale=scale, limits=(float(low), float(high)), title=name)
+
+
+def _limits(points: FloatArray) -> tuple[tuple[float, float], tuple[float, float]]:
+    if not len(points):
+        return (0.0, 1.0), (0.0, 1.0)
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.04 * max(float((high - low).max()), 1.0)
+    (x0, y0), (x1, y1) = low - margin, high + margin
+    return (float(x0), float(x1)), (float(y0), float(y1))
+
+
+def _title(method: str, name: str, *, n_cells: int, n_chosen: int) -> str:
+    n = f"{grouped_number(n_chosen)} of {grouped_number(n_cells)}" if n_chosen < n_cells else grouped_number(n_cells)
+    return f"{method} coloured by {name}, n = {n} cells"
+
+
+def _caption(placed: NDArray[np.bool_], drawn: NDArray[np.bool_], groups: Groups | None) -> str:
+    sentences = ["Each point is one cell; cells whose vectors are alike stand near each other."]
+    if groups is None:
+        sentences.append("Large values are drawn on top; the colour scale ends at the 99.5th percentile.")
+    else:
+        sentences.append(groups.merged_sentence())
+    sentences.append(drawn_sentence(int(drawn.sum()), int(placed.sum())))
+    n_missing = int((~placed).sum())
+    if n_missing:
+        sentences.append(f"Cells without a place on the map, because they have no vector: {grouped_number(n_missing)}.")
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+# --- arrows ----------------------------------------------------------------------------------------------------------
 
 
 def with_arrows(figure: Figure, start: FloatArray, end: FloatArray) -> Figure:
     """Add arrows to a cell map, from ``start`` to ``end``, shape ``(n_arrows, 2)`` each, in the units of the map.
 
-    More than 150 arrows are averaged over the squares of a grid, and the caption says it.
+    More than 150 arrows are averaged over the squares of a grid, and the caption says it. Arrows that are shorter
+    than 1 % of the map, or have an end without a place, are left out and counted.
+
+    Raises
+    ------
+    RequestError
+        If ``start`` and ``end`` have different shapes.
     """
-    raise NotImplementedError
+    start, end = (np.asarray(place, dtype=np.float64).reshape(-1, 2) for place in (start, end))
+    if start.shape != end.shape:
+        msg = f"Every arrow needs a start and an end, found {len(start):,} starts and {len(end):,} ends."
+        raise RequestError(msg, "shape-mismatch")
+    panel = figure.panels[0]
+    n_all = len(start)
+    placed = _rows_without_nan(np.hstack([start, end]))
+    start, end, sentence = _readable(panel, start[placed], end[placed])
+    span = max(abs(panel.x.limits[1] - panel.x.limits[0]), abs(panel.y.limits[1] - panel.y.limits[0]))
+    visible = np.hypot(*(end - start).T) >= 0.01 * span
+    caption = [figure.caption, sentence, "Arrows have their true length and direction on the map."]
+    if (~visible).any():
+        caption.append(f"Arrows shorter than 1 % of the map are not drawn: {grouped_number((~visible).sum())}.")
+    if not placed.all():
+        caption.append(f"Cells without an arrow, because one end has no place: {grouped_number(n_all - placed.sum())}.")
+    start, end = start[visible], end[visible]
+    arrows = Arrows(x0=start[:, 0], y0=start[:, 1], x1=end[:, 0], y1=end[:, 1], label="from a cell to where it lands")
+    marks = (*panel.marks, arrows) if len(start) else panel.marks
+    return replace(figure, panels=(replace(panel, marks=marks), *figure.panels[1:]), caption=" ".join(caption))
+
+
+def _readable(panel: Panel, start: FloatArray, end: FloatArray) -> tuple[FloatArray, FloatArray, str]:
+    """Average arrows over the squares of a grid where there are too many."""
+    if len(start) <= MAX_ARROWS:
+        return start, end, f"Each of the {len(start)} arrows is one cell." if len(start) else "No cell has an arrow."
+    for n_squares in (14, 12, 10):
+        low = np.array([panel.x.limits[0], panel.y.limits[0]])
+        high = np.array([panel.x.limits[1], panel.y.limits[1]])
+        square = np.floor((start - low) / (high - low).max() * n_squares).astype(np.int64)
+        _, codes, sizes = np.unique(square[:, 0] * 1000 + square[:, 1], return_inverse=True, return_counts=True)
+        kept = sizes >= 3 if (sizes >= 3).any() else sizes >= 1
+        if kept.sum() <= MAX_ARROWS:
+            break
+    means = [
+        np.column_stack([np.bincount(codes, weights=place[:, side]) / sizes for side in (0, 1)])[kept]
+        for place in (start, end)
+    ]
+    few = " with at least 3 cells" if (sizes >= 3).any() else ""
+    sentence = (
+        f"Each arrow is the mean over the cells in one square of the map: {grouped_number(sizes[kept].sum())} cells in "
+        f"{int(kept.sum())} squares{few}; single cells can move otherwise."
+    )
+    return means[0], means[1], sentence
+
+
+# --- selection -------------------------------------------------------------------------------------------------------
 
 
 def polygon_selection(coordinates: FloatArray, event_selection: Mapping[str, Any]) -> NDArray[np.bool_]:
@@ -63,5 +344,42 @@ def polygon_selection(coordinates: FloatArray, event_selection: Mapping[str, Any
     Returns
     -------
     True where a cell lies in one, shape ``(n_cells,)``.
+
+    Examples
+    --------
+    >>> polygon_selection(np.array([[0.5, 0.5], [2.0, 0.5]]), {"box": [{"x": [0, 1], "y": [1, 0]}]})
+    array([ True, False])
     """
-    raise NotImplementedError
+    coordinates = np.asarray(coordinates, dtype=np.float64).reshape(-1, 2)
+    inside = np.zeros(len(coordinates), dtype=bool)
+    for polygon in _polygons(event_selection):
+        (x0, y0), (x1, y1) = polygon.min(axis=0), polygon.max(axis=0)
+        x, y = coordinates.T
+        near = np.flatnonzero((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))  # NaN compares as false
+        inside[near[_inside(coordinates[near], polygon)]] = True
+    return inside
+
+
+def _polygons(event_selection: Mapping[str, Any]) -> Iterable[FloatArray]:
+    for lasso in event_selection.get("lasso") or ():
+        corners = np.column_stack([np.asarray(lasso[axis], dtype=np.float64) for axis in ("x", "y")])
+        if len(corners) >= 3:
+            yield corners
+    for box in event_selection.get("box") or ():
+        (x0, x1), (y0, y1) = sorted(map(float, box["x"])), sorted(map(float, box["y"]))
+        yield np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+
+
+def _inside(points: FloatArray, polygon: FloatArray) -> NDArray[np.bool_]:
+    """Count the edges to the right of each point: odd means inside. Sorted by y, an edge touches one run of points."""
+    order = np.argsort(points[:, 1], kind="stable")
+    x, y = points[order].T
+    inside = np.zeros(len(points), dtype=bool)
+    for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        first, last = np.searchsorted(y, sorted((y0, y1)))
+        if first < last:
+            run = slice(first, last)
+            inside[run] ^= x[run] < x0 + (y[run] - y0) * ((x1 - x0) / (y1 - y0))
+    found = np.empty_like(inside)
+    found[order] = inside
+    return found

@@ -16,7 +16,7 @@ CYCLE = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000",
     "#1830C0", "#843018", "#90D884", "#1884FC", "#0048A8", "#6C3078", "#E41848", "#FC8454",
     "#84CC9C", "#249CF0", "#A83C00", "#78CCE4", "#905484", "#00783C", "#1860F0", "#FC186C",
-    "#306CCC", "#A80060", "#FCB454", "#9C84C0", "#78C0A8",
+    "#306CCC", "#A80060", "#FCB454", "#9C84C0", "#78C0A8", "#2454CC",
 )  # fmt: skip
 MAX_CATEGORIES = 30
 OTHER = "other"
@@ -91,7 +91,7 @@ def natural_order(label: str) -> tuple[tuple[bool, float, str], ...]:
     >>> sorted(["B10", "b2", "A"], key=natural_order)
     ['A', 'b2', 'B10']
     """
-    parts = re.split(r"([0-9]+)", label)
+    parts = re.split(r"([0-9]+(?:\.[0-9]+)?)", label)
     numbered = tuple(
         (False, float(part), "") if place % 2 else (True, 0.0, part.casefold()) for place, part in enumerate(parts)
     )

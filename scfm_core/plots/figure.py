@@ -311,11 +311,11 @@ def plain_number(value: float) -> str:
 
 
 def one_line(text: object, *, longest: int = 60) -> str:
-    """Return a label as one line without control characters, cut at ``longest`` characters.
+    r"""Return a label as one line without control characters, cut at ``longest`` characters.
 
     Examples
     --------
-    >>> one_line("T\\tcell\\x00\\n(naive)")
+    >>> one_line("T\tcell\x00\n(naive)")
     'T cell (naive)'
     """
     words = "".join(letter if letter.isprintable() else " " for letter in str(text)).split(" ")

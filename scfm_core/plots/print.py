@@ -1,18 +1,380 @@
 """Figures for print: a `Figure` drawn by matplotlib as SVG, PDF or PNG, with text that stays text."""
 
-from scfm_core.plots.figure import Figure
+import io
+import textwrap
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from scfm_core.plots.colours import scale_colours
+from scfm_core.plots.figure import (
+    FAINT,
+    INK,
+    MUTED,
+    Arrows,
+    Axis,
+    Bars,
+    Categories,
+    Continuous,
+    Figure,
+    HeatMap,
+    Histogram,
+    Intervals,
+    Line,
+    Note,
+    Panel,
+    Points,
+    Rule,
+    Solid,
+    Violin,
+    grouped_number,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Sheet
+
+POINTS_PER_PIXEL = 0.45  # a screen's figure is about twice as wide as a column of a journal
+MOST_VECTOR_POINTS = 5000  # more become one picture inside the vector file; text and lines stay vectors
+Style = dict[str, Any]
+_LOCK = threading.Lock()  # matplotlib's settings belong to the whole process
+_SETTINGS: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],
+    "font.size": 7.0,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.0,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "legend.title_fontsize": 6.5,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "text.parse_math": False,  # a label such as "$x$" is a label
+    "text.usetex": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "scfm",
+    "pdf.fonttype": 42,
+    "savefig.transparent": False,
+    "figure.constrained_layout.h_pad": 0.03,
+    "figure.constrained_layout.w_pad": 0.03,
+}
+_DASHES: Mapping[str, Any] = {"solid": "-", "dash": (0, (4, 2)), "dot": (0, (1, 1.5))}
 
 
 def to_svg(figure: Figure) -> bytes:
-    """Draw a figure as SVG."""
-    raise NotImplementedError
+    """Draw a figure as SVG; equal figures give equal bytes."""
+    return _draw(figure, "svg", metadata={"Date": None})
 
 
 def to_pdf(figure: Figure) -> bytes:
-    """Draw a figure as PDF with embedded TrueType fonts."""
-    raise NotImplementedError
+    """Draw a figure as PDF with embedded TrueType fonts; equal figures give equal bytes."""
+    return _draw(figure, "pdf", metadata={"CreationDate": None})
 
 
 def to_png(figure: Figure, dpi: int = 300) -> bytes:
     """Draw a figure as PNG."""
-    raise NotImplementedError
+    return _draw(figure, "png", dpi=dpi)
+
+
+def _draw(figure: Figure, file_format: Literal["svg", "pdf", "png"], *, dpi: int = 400, **options: Any) -> bytes:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure as Sheet
+
+    rows = -(-len(figure.panels) // figure.columns)
+    with _LOCK, mpl.rc_context(_SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")  # an empty box says it
+        sheet = Sheet(figsize=(figure.width_mm / 25.4, figure.height_mm / 25.4), layout="constrained", dpi=dpi)
+        grid = sheet.subplots(rows, figure.columns, squeeze=False)
+        drawing = _Drawing(sheet=sheet, axes=grid[0, 0])
+        for place, axes in enumerate(grid.flat):
+            if place < len(figure.panels):
+                drawing.axes = axes
+                _panel(drawing, figure.panels[place])
+            else:
+                axes.set_axis_off()
+        _surroundings(drawing, figure)
+        out = io.BytesIO()
+        sheet.savefig(out, format=file_format, dpi=dpi, **options)
+    return out.getvalue()
+
+
+@dataclass
+class _Drawing:
+    """A sheet being drawn on, and the axes that the next marks go to."""
+
+    sheet: "Sheet"
+    axes: "Axes"
+    entries: dict[str, Any] = field(default_factory=dict)  # words -> the sign beside them
+    scales: dict[str, tuple[Any, list[Any]]] = field(default_factory=dict)  # title -> (mappable, axes)
+    size_keys: dict[str, Points] = field(default_factory=dict)
+
+    def entry(self, label: str, sign: Any) -> None:
+        if label:
+            self.entries.setdefault(label, sign)
+
+    def scale(self, colour: Continuous) -> Any:
+        """Return the colour map of a scale with its limits, remembered for the bar beside the panel."""
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+        if colour.title not in self.scales:
+            shades = LinearSegmentedColormap.from_list(colour.scale, list(scale_colours(colour.scale)))
+            shades.set_bad(FAINT)
+            self.scales[colour.title] = (ScalarMappable(Normalize(*colour.limits), shades), [])
+        mappable, axes = self.scales[colour.title]
+        if self.axes not in axes:
+            axes.append(self.axes)
+        return mappable
+
+
+# --- marks -----------------------------------------------------------------------------------------------------------
+
+
+def _points(drawing: _Drawing, mark: Points) -> None:
+    diameter = np.broadcast_to(np.asarray(mark.size, dtype=np.float64) * POINTS_PER_PIXEL, mark.x.shape)
+    shape: Style = {
+        "marker": {"circle": "o", "diamond": "D"}[mark.symbol],
+        "alpha": mark.opacity,
+        "linewidths": 0,
+        "rasterized": len(mark.x) > MOST_VECTOR_POINTS,
+    }
+    colour = mark.colour
+    if isinstance(colour, Categories):
+        order = np.argsort(-np.bincount(colour.codes, minlength=len(colour.labels))[colour.codes], kind="stable")
+        drawn = np.array(colour.colours)[colour.codes[order]]
+        drawing.axes.scatter(mark.x[order], mark.y[order], s=diameter[order] ** 2, c=drawn, **shape)
+        for label, shade, n in zip(colour.labels, colour.colours, colour.counts, strict=True):
+            drawing.entry(f"{label} (n = {grouped_number(n)})", _sign(shade))
+        return
+    shades = drawing.scale(colour).to_rgba(colour.values) if isinstance(colour, Continuous) else colour.colour
+    drawing.axes.scatter(mark.x, mark.y, s=diameter**2, c=shades, **shape)
+    if isinstance(colour, Solid):
+        drawing.entry(mark.label, _sign(colour.colour, marker=shape["marker"]))
+    if mark.size_key is not None:
+        drawing.size_keys.setdefault(mark.size_key.title, mark)
+
+
+def _sign(colour: str, *, marker: Any = "o", size: float = 4.0) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="none", marker=marker, markersize=size, color=colour, markeredgewidth=0)
+
+
+def _stroke(colour: str, **style: Any) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, **style)
+
+
+def _bars(drawing: _Drawing, mark: Bars) -> None:
+    spread = np.stack([mark.value - mark.low, mark.high - mark.value])
+    look: Style = {"color": list(mark.colours), "linewidth": 0}
+    bars: Style = {"ecolor": INK, "capsize": 1.2, "error_kw": {"elinewidth": 0.8, "capthick": 0.8}}
+    if mark.orientation == "horizontal":
+        drawing.axes.barh(mark.at, mark.value, height=mark.thickness, xerr=spread, **look, **bars)
+    else:
+        drawing.axes.bar(mark.at, mark.value, width=mark.thickness, yerr=spread, **look, **bars)
+    if mark.colours:
+        drawing.entry(mark.label, _sign(mark.colours[0], marker="s"))
+
+
+def _intervals(drawing: _Drawing, mark: Intervals) -> None:
+    horizontal = mark.orientation == "horizontal"
+    lines, ticks = (drawing.axes.hlines, "|") if horizontal else (drawing.axes.vlines, "_")
+    lines(mark.at, mark.low, mark.high, colors=mark.colour, linewidth=2.4)
+    x, y = (mark.value, mark.at) if horizontal else (mark.at, mark.value)
+    drawing.axes.plot(x, y, linestyle="none", marker=ticks, markersize=4, color=INK, markeredgewidth=1)
+    drawing.entry(mark.label, _stroke(mark.colour, linewidth=2.4))
+
+
+def _violin(drawing: _Drawing, mark: Violin) -> None:
+    left, right = mark.at - mark.half_width, mark.at + mark.half_width
+    face = (mark.colour, 0.45)
+    drawing.axes.fill_betweenx(mark.levels, left, right, facecolor=face, edgecolor=mark.colour, linewidth=0.5)
+    low, middle, high = mark.quartiles
+    drawing.axes.vlines(mark.at, low, high, colors=INK, linewidth=1.8)
+    dot: Style = {"markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": 0.7, "markersize": 3}
+    drawing.axes.plot([mark.at], [middle], marker="o", **dot)
+    drawing.entry(mark.label, _sign(mark.colour, marker="s"))
+
+
+def _heat_map(drawing: _Drawing, mark: HeatMap) -> None:
+    mappable = drawing.scale(mark.colour)
+    n_rows, n_columns = mark.colour.values.shape
+    drawing.axes.imshow(
+        mark.colour.values,
+        cmap=mappable.cmap,
+        norm=mappable.norm,
+        aspect="auto",
+        interpolation="nearest",
+        origin="lower",
+        extent=(-0.5, n_columns - 0.5, -0.5, n_rows - 0.5),
+    )
+
+
+def _histogram(drawing: _Drawing, mark: Histogram) -> None:
+    look: Style = {"color": mark.colour, "edgecolor": "white", "linewidth": 0.4}
+    drawing.axes.bar(mark.edges[:-1], mark.counts, width=np.diff(mark.edges), align="edge", **look)
+    drawing.entry(mark.label, _sign(mark.colour, marker="s"))
+
+
+def _line(drawing: _Drawing, mark: Line) -> None:
+    style: Style = {"linewidth": 0.6 * mark.width, "linestyle": _DASHES[mark.dash]}
+    drawing.axes.plot(mark.x, mark.y, color=mark.colour, **style)
+    drawing.entry(mark.label, _stroke(mark.colour, **style))
+
+
+def _rule(drawing: _Drawing, mark: Rule) -> None:
+    style: Style = {"color": mark.colour, "linewidth": 0.7, "linestyle": _DASHES[mark.dash]}
+    words: Style = {"fontsize": 6.0, "textcoords": "offset points", "zorder": 5}
+    words["bbox"] = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.6}
+    axes = drawing.axes
+    if mark.axis == "x":
+        axes.axvline(mark.at, **style)
+        place: Style = {"xy": (mark.at, 1.0), "xycoords": axes.get_xaxis_transform(), "xytext": (2, -2)}
+        axes.annotate(mark.text, **place, ha="left", va="top", **words)
+    else:
+        axes.axhline(mark.at, **style)
+        place = {"xy": (1.0, mark.at), "xycoords": axes.get_yaxis_transform(), "xytext": (-1, 1.5)}
+        axes.annotate(mark.text, **place, ha="right", va="bottom", **words)
+
+
+def _arrows(drawing: _Drawing, mark: Arrows) -> None:
+    head: Style = {"arrowstyle": "-|>,head_width=0.14,head_length=0.28", "color": mark.colour, "linewidth": 0.8}
+    head |= {"shrinkA": 0, "shrinkB": 0, "joinstyle": "miter", "capstyle": "butt"}
+    for x0, y0, x1, y1 in zip(mark.x0, mark.y0, mark.x1, mark.y1, strict=True):
+        drawing.axes.annotate("", xy=(x1, y1), xytext=(x0, y0), arrowprops=head)
+    drawing.entry(mark.label, _stroke(mark.colour, linewidth=0.8, marker=">", markersize=3, markevery=[1]))
+
+
+def _note(drawing: _Drawing, mark: Note) -> None:
+    drawing.axes.annotate(
+        mark.text,
+        xy=(mark.x, mark.y),
+        xytext=(mark.shift[0] * POINTS_PER_PIXEL, mark.shift[1] * POINTS_PER_PIXEL),
+        textcoords="offset points",
+        ha={"left": "left", "centre": "center", "right": "right"}[mark.anchor],
+        va="center",
+        fontsize=6.0,
+        color=mark.colour,
+        zorder=5,
+    )
+
+
+_DRAW: dict[type, Callable[[_Drawing, Any], None]] = {
+    Points: _points,
+    Bars: _bars,
+    Intervals: _intervals,
+    Violin: _violin,
+    HeatMap: _heat_map,
+    Histogram: _histogram,
+    Line: _line,
+    Rule: _rule,
+    Arrows: _arrows,
+    Note: _note,
+}
+
+
+# --- around the marks ------------------------------------------------------------------------------------------------
+
+
+def _panel(drawing: _Drawing, panel: Panel) -> None:
+    axes = drawing.axes
+    axes.set_xscale(panel.x.scale)
+    axes.set_yscale(panel.y.scale)
+    for mark in panel.marks:
+        _DRAW[type(mark)](drawing, mark)
+    axes.set_xlim(*panel.x.limits)
+    axes.set_ylim(*panel.y.limits)
+    axes.set_xlabel(panel.x.title)
+    axes.set_ylabel(panel.y.title)
+    axes.set_title(panel.title)
+    axes.set_axisbelow(True)
+    for axis, described in ((axes.xaxis, panel.x), (axes.yaxis, panel.y)):
+        _ticks(axis, described)
+    if panel.x.ticks:
+        _turn_long_names(drawing, panel.x.ticks)
+    if panel.equal_aspect:
+        axes.set_aspect("equal", adjustable="box", anchor="E")
+
+
+def _ticks(axis: Any, described: Axis) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+    if described.grid:
+        axis.grid(True, color=FAINT, linewidth=0.5)
+    if described.ticks is not None:
+        axis.set_major_locator(FixedLocator([place for place, _ in described.ticks]))
+        axis.set_ticklabels([name for _, name in described.ticks])
+        axis.set_minor_locator(NullLocator())
+        axis.set_tick_params(length=0)
+    elif described.scale == "log":
+        axis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
+        axis.set_minor_formatter(NullFormatter())
+    else:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
+
+
+def _power(value: float) -> str:
+    return grouped_number(value) if value >= 1 else f"{value:g}"
+
+
+def _tick(value: float) -> str:
+    if abs(value) >= 10_000:
+        return grouped_number(value)
+    return f"{round(value, 10):g}".replace("-", "\u2212")
+
+
+def _turn_long_names(drawing: _Drawing, ticks: tuple[tuple[float, str], ...]) -> None:
+    """Write the names under an axis aslant where they would touch each other."""
+    width_mm = drawing.sheet.get_figwidth() * 25.4 * 0.7
+    longest = max(len(name) for _, name in ticks)
+    if longest * 1.5 > width_mm / len(ticks):
+        for label in drawing.axes.get_xticklabels():
+            label.set(rotation=90 if len(ticks) > 40 else 45, ha="right", va="top", rotation_mode="anchor")
+            if len(ticks) > 40:
+                label.set(va="center")
+
+
+def _surroundings(drawing: _Drawing, figure: Figure) -> None:
+    """Draw title, legends and colour bars, all outside of the data."""
+    sheet = drawing.sheet
+    letters = int(figure.width_mm * 0.62)
+    sheet.suptitle(textwrap.fill(figure.title, letters), x=0.01, ha="left", fontsize=8, fontweight="bold")
+    for title, (mappable, axes) in drawing.scales.items():
+        bar = sheet.colorbar(mappable, ax=axes, shrink=0.5, aspect=14, pad=0.02, anchor=(0.0, 0.0))
+        bar.ax.set_title(textwrap.fill(title, 20), fontsize=6.5, loc="left")
+        bar.outline.set_visible(False)
+    look: Style = {"frameon": False, "handletextpad": 0.4, "labelspacing": 0.35, "borderaxespad": 0.3}
+    look["alignment"] = "left"
+    if drawing.entries:
+        n = len(drawing.entries)
+        below = figure.legend == "below"
+        columns = min(3, n) if below else 1 + n // 24
+        where: Any = "outside lower left" if below else "outside right upper"
+        sheet.legend(
+            list(drawing.entries.values()),
+            list(drawing.entries),
+            title=figure.legend_title or None,
+            loc=where,
+            ncols=columns,
+            **look,
+        )
+    for title, mark in drawing.size_keys.items():
+        key = mark.size_key
+        if key is not None:
+            signs = [_sign(MUTED, size=size * POINTS_PER_PIXEL) for size in key.sizes]
+            sheet.legend(signs, list(key.labels), title=title, loc="outside right upper", **look)

@@ -1,17 +1,499 @@
 """Figures on the screen: a `Figure` drawn by plotly, for a light or a dark page."""
 
-from typing import TYPE_CHECKING
+import html
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
-from scfm_core.plots.colours import ThemeName
-from scfm_core.plots.figure import Figure
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure as PlotlyFigure
+from scfm_core.plots.colours import THEMES, Theme, ThemeName, scale_colours
+from scfm_core.plots.figure import (
+    FAINT,
+    INK,
+    MUTED,
+    Arrows,
+    Axis,
+    Bars,
+    Categories,
+    Continuous,
+    Figure,
+    HeatMap,
+    Histogram,
+    Intervals,
+    Line,
+    Note,
+    Panel,
+    Points,
+    Rule,
+    Violin,
+    grouped_number,
+    plain_number,
+)
+
+MOST_SVG_POINTS = 3000
+PIXELS_PER_MM = 5.2
+FONT = "Source Sans Pro, Source Sans 3, Arial, DejaVu Sans, sans-serif"
+_TITLE_LINE, _TITLE_LETTERS = 21, 78
+_REMOVED = ("autoScale2d", "zoomIn2d", "zoomOut2d", "toImage", "hoverClosestCartesian", "hoverCompareCartesian")
 
 
-def to_plotly(figure: Figure, *, theme: ThemeName = "light") -> "PlotlyFigure":
+def to_plotly(figure: Figure, *, theme: ThemeName = "light") -> go.Figure:
     """Draw a figure with plotly; show it with ``st.plotly_chart(..., theme=None)``, since it carries its own theme.
 
     The background is transparent. Points that carry their cell have its position in the dataset as ``customdata``.
+    Up to 3,000 points are drawn as SVG, more with WebGL.
     """
-    raise NotImplementedError
+    rows = -(-len(figure.panels) // figure.columns)
+    height = max(300.0, figure.height_mm * PIXELS_PER_MM)
+    chart = make_subplots(
+        rows=rows,
+        cols=figure.columns,
+        subplot_titles=[safe_text(panel.title) for panel in figure.panels],
+        vertical_spacing=min(22 / height, 0.9 / max(rows - 1, 1)),
+        horizontal_spacing=0.1,
+    )
+    drawing = _Drawing(chart=chart, theme=THEMES[theme], webgl=_n_points(figure) > MOST_SVG_POINTS)
+    for place, panel in enumerate(figure.panels):
+        drawing.start_panel(place, figure.columns)
+        _axes(drawing, panel)
+        for mark in panel.marks:
+            _DRAW[type(mark)](drawing, mark)
+    _layout(drawing, figure, height)
+    return chart
+
+
+def safe_text(text: str) -> str:
+    r"""Return plain text as plotly shows it: no HTML, no TeX, line ends kept.
+
+    Examples
+    --------
+    >>> safe_text("<b>T$1$\nn = 3")
+    '&lt;b&gt;T&#36;1&#36;<br>n = 3'
+    """
+    return html.escape(text, quote=False).replace("$", "&#36;").replace("\n", "<br>")
+
+
+@dataclass
+class _Drawing:
+    """A plotly figure being drawn, and where in it."""
+
+    chart: go.Figure
+    theme: Theme
+    webgl: bool
+    place: int = 0
+    row: int = 1
+    column: int = 1
+    named: set[str] = field(default_factory=set)  # entries that stand in the legend already
+    size_keys: set[str] = field(default_factory=set)
+    scales: dict[str, str] = field(default_factory=dict)  # title of a colour scale -> its coloraxis
+
+    def start_panel(self, place: int, columns: int) -> None:
+        self.place, self.row, self.column = place, place // columns + 1, place % columns + 1
+
+    @property
+    def suffix(self) -> str:
+        return "" if self.place == 0 else str(self.place + 1)
+
+    def add(self, trace: Any) -> None:
+        self.chart.add_trace(trace, row=self.row, col=self.column)
+
+    def shade(self, colour: str) -> str:
+        return self.theme.shade(colour)
+
+    def entry(self, label: str, *, rank: int = 1000) -> dict[str, Any]:
+        """Return what puts a trace into the legend, once per label."""
+        if not label:
+            return {"showlegend": False}
+        fresh = label not in self.named
+        self.named.add(label)
+        return {"name": safe_text(label), "legendgroup": label, "showlegend": fresh, "legendrank": rank}
+
+    def scale(self, colour: Continuous) -> str:
+        """Return the name of the colour axis, set up on first use."""
+        if colour.title not in self.scales:
+            name = f"coloraxis{len(self.scales) + 1}" if self.scales else "coloraxis"
+            self.scales[colour.title] = name
+            bar = {
+                "title": {"text": safe_text("\n".join(textwrap.wrap(colour.title, 24))), "side": "top"},
+                "thickness": 12,
+                "outlinewidth": 0,
+                "lenmode": "pixels",
+                "len": 150,
+                "x": 1.02,
+                "xanchor": "left",
+                "tickfont": {"size": 12},
+                "nticks": 5,
+            }
+            axis = {
+                "cmin": colour.limits[0],
+                "cmax": colour.limits[1],
+                "colorscale": _plotly_scale(colour, self.theme),
+                "colorbar": bar,
+            }
+            self.chart.update_layout({name: axis})
+        return self.scales[colour.title]
+
+
+def _plotly_scale(colour: Continuous, theme: Theme) -> list[list[Any]]:
+    shades = scale_colours(colour.scale, theme.name)
+    return [[place / (len(shades) - 1), shade] for place, shade in enumerate(shades)]
+
+
+def _n_points(figure: Figure) -> int:
+    return sum(len(mark.x) for panel in figure.panels for mark in panel.marks if isinstance(mark, Points))
+
+
+# --- marks -----------------------------------------------------------------------------------------------------------
+
+
+def _points(drawing: _Drawing, mark: Points) -> None:
+    if isinstance(mark.colour, Categories):
+        _categories(drawing, mark, mark.colour)
+        return
+    everything = np.arange(len(mark.x))
+    marker = _marker(mark, everything)
+    if isinstance(mark.colour, Continuous):
+        marker |= {"color": mark.colour.values, "coloraxis": drawing.scale(mark.colour)}
+    else:
+        marker["color"] = drawing.shade(mark.colour.colour)
+    _scatter(drawing, mark, everything, marker, drawing.entry(mark.label))
+    if mark.size_key is not None:
+        _size_key(drawing, mark)
+
+
+def _categories(drawing: _Drawing, mark: Points, colour: Categories) -> None:
+    members = [np.flatnonzero(colour.codes == place) for place in range(len(colour.labels))]
+    for place in sorted(range(len(members)), key=lambda place: -len(members[place])):  # small groups on top
+        text = f"{colour.labels[place]} (n = {grouped_number(colour.counts[place])})"
+        marker = _marker(mark, members[place]) | {"color": drawing.shade(colour.colours[place])}
+        _scatter(drawing, mark, members[place], marker, drawing.entry(text, rank=place + 1))
+
+
+def _marker(mark: Points, chosen: Any) -> dict[str, Any]:
+    size = mark.size[chosen] if isinstance(mark.size, np.ndarray) else mark.size
+    return {"size": size, "opacity": mark.opacity, "symbol": mark.symbol, "line": {"width": 0}}
+
+
+def _scatter(drawing: _Drawing, mark: Points, chosen: Any, marker: dict[str, Any], entry: dict[str, Any]) -> None:
+    kind = go.Scattergl if drawing.webgl else go.Scatter
+    known: dict[str, Any] = {"hoverinfo": "none"}
+    if mark.hover:
+        known = {"hoverinfo": "text", "hovertext": [safe_text(mark.hover[place]) for place in chosen]}
+    if mark.cells is not None:
+        known["customdata"] = mark.cells[chosen]
+        known["unselected"] = {"marker": {"opacity": 0.25 * mark.opacity}}
+    drawing.add(kind(x=mark.x[chosen], y=mark.y[chosen], mode="markers", marker=marker, **known, **entry))
+
+
+def _size_key(drawing: _Drawing, mark: Points) -> None:
+    key = mark.size_key
+    if key is None or key.title in drawing.size_keys:
+        return
+    drawing.size_keys.add(key.title)
+    for size, label in zip(key.sizes, key.labels, strict=True):
+        drawing.add(
+            go.Scatter(
+                x=[None],
+                y=[None],
+                mode="markers",
+                marker={"size": size, "color": drawing.shade(MUTED), "line": {"width": 0}},
+                name=safe_text(label),
+                legend="legend2",
+                hoverinfo="skip",
+            )
+        )
+    drawing.chart.update_layout(legend2={"title": {"text": safe_text(key.title)}, "itemsizing": "trace"})
+
+
+def _bars(drawing: _Drawing, mark: Bars) -> None:
+    horizontal = mark.orientation == "horizontal"
+    along, across = ("x", "y") if horizontal else ("y", "x")
+    interval = _spread(drawing, mark.value, mark.low, mark.high, colour=INK)
+    values = {along: mark.value, across: mark.at, f"error_{along}": interval}
+    colours = [drawing.shade(colour) for colour in mark.colours]
+    drawing.add(
+        go.Bar(
+            **values,
+            orientation="h" if horizontal else "v",
+            width=mark.thickness,
+            marker={"color": colours, "line": {"width": 0}},
+            **_hover(mark.hover),
+            **drawing.entry(mark.label),
+        )
+    )
+
+
+def _intervals(drawing: _Drawing, mark: Intervals) -> None:
+    horizontal = mark.orientation == "horizontal"
+    along, across = ("x", "y") if horizontal else ("y", "x")
+    spread = _spread(drawing, mark.value, mark.low, mark.high, colour=mark.colour) | {"thickness": 5, "width": 0}
+    symbol = "line-ns" if horizontal else "line-ew"
+    drawing.add(
+        go.Scatter(
+            **{along: mark.value, across: mark.at, f"error_{along}": spread},
+            mode="markers",
+            marker={
+                "symbol": symbol,
+                "size": 7,
+                "color": drawing.shade(INK),
+                "line": {"width": 2, "color": drawing.shade(INK)},
+            },
+            **_hover(mark.hover),
+            **drawing.entry(mark.label),
+        )
+    )
+
+
+def _spread(drawing: _Drawing, value: Any, low: Any, high: Any, *, colour: str) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": np.asarray(high) - np.asarray(value),
+        "arrayminus": np.asarray(value) - np.asarray(low),
+        "color": drawing.shade(colour),
+        "thickness": 1.4,
+        "width": 3,
+    }
+
+
+def _violin(drawing: _Drawing, mark: Violin) -> None:
+    colour = drawing.shade(mark.colour)
+    x = np.concatenate([mark.at - mark.half_width, (mark.at + mark.half_width)[::-1]])
+    y = np.concatenate([mark.levels, mark.levels[::-1]])
+    shape = {"mode": "lines", "line": {"width": 1, "color": colour}, "fill": "toself", "fillcolor": _faded(colour)}
+    drawing.add(go.Scatter(x=x, y=y, **shape, hoverinfo="skip", **drawing.entry(mark.label)))
+    low, middle, high = mark.quartiles
+    words = f"median {plain_number(middle)}\nmiddle half {plain_number(low)} to {plain_number(high)}"
+    ink: dict[str, Any] = {"color": drawing.shade(INK)}
+    middle_half = {"mode": "lines", "line": ink | {"width": 4}, "hoverinfo": "skip", "showlegend": False}
+    drawing.add(go.Scatter(x=[mark.at, mark.at], y=[low, high], **middle_half))
+    dot = {"color": drawing.theme.background, "size": 7, "line": ink | {"width": 1.5}}
+    drawing.add(go.Scatter(x=[mark.at], y=[middle], mode="markers", marker=dot, showlegend=False, **_hover((words,))))
+
+
+def _heat_map(drawing: _Drawing, mark: HeatMap) -> None:
+    known: dict[str, Any] = {"hoverinfo": "none"}
+    if mark.hover:
+        known = {"hoverinfo": "text", "text": [[safe_text(text) for text in row] for row in mark.hover]}
+    n_rows, n_columns = mark.colour.values.shape
+    drawing.add(
+        go.Heatmap(
+            z=mark.colour.values,
+            x=np.arange(n_columns),
+            y=np.arange(n_rows),
+            coloraxis=drawing.scale(mark.colour),
+            **known,
+        )
+    )
+
+
+def _histogram(drawing: _Drawing, mark: Histogram) -> None:
+    centres, widths = (mark.edges[:-1] + mark.edges[1:]) / 2, np.diff(mark.edges)
+    words = tuple(
+        f"{plain_number(low)} to {plain_number(high)}\nn = {grouped_number(n)}"
+        for low, high, n in zip(mark.edges[:-1], mark.edges[1:], mark.counts, strict=True)
+    )
+    marker = {"color": drawing.shade(mark.colour), "line": {"width": 1, "color": drawing.theme.background}}
+    drawing.add(
+        go.Bar(x=centres, y=mark.counts, width=widths, marker=marker, **_hover(words), **drawing.entry(mark.label))
+    )
+
+
+def _line(drawing: _Drawing, mark: Line) -> None:
+    line = {"color": drawing.shade(mark.colour), "width": mark.width, "dash": mark.dash}
+    drawing.add(go.Scatter(x=mark.x, y=mark.y, mode="lines", line=line, hoverinfo="skip", **drawing.entry(mark.label)))
+
+
+def _rule(drawing: _Drawing, mark: Rule) -> None:
+    x, y = f"x{drawing.suffix}", f"y{drawing.suffix}"
+    line = {"color": drawing.shade(mark.colour), "width": 1.3, "dash": mark.dash}
+    upright = mark.axis == "x"
+    ends = (
+        {"x0": mark.at, "x1": mark.at, "y0": 0, "y1": 1, "xref": x, "yref": f"{y} domain"}
+        if upright
+        else {"x0": 0, "x1": 1, "y0": mark.at, "y1": mark.at, "xref": f"{x} domain", "yref": y}
+    )
+    drawing.chart.add_shape(type="line", line=line, **ends)
+    if mark.text:
+        at = _annotated(drawing, mark.at, mark.axis)
+        where = (
+            {"x": at, "y": 1, "xref": x, "yref": f"{y} domain", "xanchor": "left", "yanchor": "top", "xshift": 3}
+            if upright
+            else {"x": 1, "y": at, "xref": f"{x} domain", "yref": y, "xanchor": "right", "yanchor": "bottom"}
+        )
+        words = {"text": safe_text(mark.text), "showarrow": False, "font": {"size": 12, "color": drawing.shade(INK)}}
+        drawing.chart.add_annotation(**where, **words, bgcolor=_faded(drawing.theme.background, 0.75))
+
+
+def _arrows(drawing: _Drawing, mark: Arrows) -> None:
+    gap = np.full(len(mark.x0), np.nan)
+    head = {
+        "symbol": "arrow",
+        "angleref": "previous",
+        "size": np.tile([0.0, 9.0, 0.0], len(mark.x0)),
+        "color": drawing.shade(mark.colour),
+        "line": {"width": 0},
+        "opacity": 1,
+    }
+    drawing.add(
+        go.Scatter(
+            x=np.column_stack([mark.x0, mark.x1, gap]).ravel(),
+            y=np.column_stack([mark.y0, mark.y1, gap]).ravel(),
+            mode="lines+markers",
+            line={"width": 1.6, "color": drawing.shade(mark.colour)},
+            marker=head,
+            hoverinfo="skip",
+            **drawing.entry(mark.label),
+        )
+    )
+
+
+def _note(drawing: _Drawing, mark: Note) -> None:
+    drawing.chart.add_annotation(
+        x=_annotated(drawing, mark.x, "x"),
+        y=_annotated(drawing, mark.y, "y"),
+        xref=f"x{drawing.suffix}",
+        yref=f"y{drawing.suffix}",
+        text=safe_text(mark.text),
+        showarrow=False,
+        xanchor={"left": "left", "centre": "center", "right": "right"}[mark.anchor],
+        xshift=mark.shift[0],
+        yshift=mark.shift[1],
+        font={"size": 12, "color": drawing.shade(mark.colour)},
+    )
+
+
+def _annotated(drawing: _Drawing, value: float, axis: str) -> float:
+    """Return where plotly wants an annotation: on a log axis it counts in powers of ten."""
+    layout = drawing.chart.layout[f"{axis}axis{drawing.suffix}"]
+    return float(np.log10(value)) if layout.type == "log" else value
+
+
+def _hover(words: tuple[str, ...]) -> dict[str, Any]:
+    if not words:
+        return {"hoverinfo": "skip"}
+    return {"hoverinfo": "text", "hovertext": [safe_text(text) for text in words]}
+
+
+def _faded(colour: str, opacity: float = 0.45) -> str:
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"
+
+
+_DRAW: dict[type, Callable[[_Drawing, Any], None]] = {
+    Points: _points,
+    Bars: _bars,
+    Intervals: _intervals,
+    Violin: _violin,
+    HeatMap: _heat_map,
+    Histogram: _histogram,
+    Line: _line,
+    Rule: _rule,
+    Arrows: _arrows,
+    Note: _note,
+}
+
+
+# --- around the marks ------------------------------------------------------------------------------------------------
+
+
+def _axes(drawing: _Drawing, panel: Panel) -> None:
+    for name, axis in (("x", panel.x), ("y", panel.y)):
+        drawing.chart.update_layout({f"{name}axis{drawing.suffix}": _axis(axis)})
+    if panel.equal_aspect:
+        own = {"scaleanchor": f"x{drawing.suffix}", "scaleratio": 1, "constrain": "domain"}
+        drawing.chart.update_layout({f"yaxis{drawing.suffix}": own})
+        right = {"constrain": "domain", "constraintoward": "right"}
+        drawing.chart.update_layout({f"xaxis{drawing.suffix}": right})
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    limits = np.log10(axis.limits) if axis.scale == "log" else np.asarray(axis.limits)
+    own: dict[str, Any] = {
+        "title": {"text": safe_text(axis.title), "standoff": 8},
+        "range": limits.tolist(),
+        "type": axis.scale,
+        "showgrid": axis.grid,
+    }
+    if axis.scale == "log":
+        own |= {"dtick": 1 if limits[1] - limits[0] > 1.5 else "D2", "tickformat": ",", "exponentformat": "none"}
+    if axis.ticks is not None:
+        own |= {
+            "tickmode": "array",
+            "tickvals": [place for place, _ in axis.ticks],
+            "ticktext": [safe_text(name) for _, name in axis.ticks],
+            "ticks": "",
+        }
+    if axis.ticks == ():
+        own |= {"showticklabels": False, "zeroline": False, "title": own["title"] | {"standoff": 4}}
+    return own
+
+
+def _layout(drawing: _Drawing, figure: Figure, height: float) -> None:
+    chart, theme = drawing.chart, drawing.theme
+    lines = textwrap.wrap(figure.title, _TITLE_LETTERS)
+    below = figure.legend == "below"
+    chart.update_layout(
+        template=_template(theme),
+        title={"text": "<br>".join(safe_text(line) for line in lines)},
+        height=round(height + _TITLE_LINE * len(lines)),
+        margin={"l": 8, "r": 8, "t": 20 + _TITLE_LINE * len(lines) + 14 * bool(figure.panels[0].title), "b": 8},
+        uirevision="scfm",
+        dragmode="lasso" if any(panel.equal_aspect for panel in figure.panels) else "zoom",
+        modebar={"remove": list(_REMOVED), "bgcolor": "rgba(0,0,0,0)", "orientation": "h"},
+        barmode="overlay",
+        hovermode="closest",
+    )
+    entries = bool(drawing.named)
+    chart.update_layout(legend=_legend_place(below) | {"title": {"text": safe_text(figure.legend_title)}})
+    lower = entries and not below
+    for number, name in enumerate(drawing.scales.values()):
+        place = {"y": 0.0, "yanchor": "bottom"} if lower else {"y": 1 - 0.55 * number, "yanchor": "top"}
+        chart.update_layout({name: {"colorbar": place}})
+    if drawing.size_keys:
+        chart.update_layout(legend2=_legend_place(below=False) | {"y": 0.0, "yanchor": "bottom"})
+
+
+def _legend_place(below: bool) -> dict[str, Any]:
+    if below:
+        return {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.02, "yref": "container", "yanchor": "bottom"}
+    return {"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"}
+
+
+def _template(theme: Theme) -> go.layout.Template:
+    """Return everything that all figures share under one theme."""
+    ink, muted, faint = theme.shade(INK), theme.shade(MUTED), theme.shade(FAINT)
+    clear = "rgba(0,0,0,0)"
+    axis = {
+        "linecolor": muted,
+        "showline": True,
+        "ticks": "outside",
+        "ticklen": 4,
+        "tickcolor": muted,
+        "tickfont": {"size": 12},
+        "gridcolor": faint,
+        "zeroline": False,
+        "automargin": True,
+        "title": {"font": {"size": 13}},
+    }
+    hover = {"bgcolor": theme.background, "bordercolor": muted, "font": {"color": ink, "size": 12}, "align": "left"}
+    return go.layout.Template(
+        layout={
+            "font": {"family": FONT, "size": 13, "color": ink},
+            "paper_bgcolor": clear,
+            "plot_bgcolor": clear,
+            "title": {"font": {"size": 16}, "x": 0, "xref": "container", "xanchor": "left", "y": 1, "yanchor": "top"}
+            | {"yref": "container", "pad": {"t": 6, "l": 8}},
+            "xaxis": axis,
+            "yaxis": axis,
+            "hoverlabel": hover | {"namelength": -1},
+            "legend": {"bgcolor": clear, "itemsizing": "constant", "font": {"size": 12}, "tracegroupgap": 2},
+            "colorway": [muted],
+            "annotationdefaults": {"font": {"size": 13, "color": ink}},
+            "modebar": {"color": muted, "activecolor": ink},
+        }
+    )
