@@ -1,11 +1,16 @@
 """Runs requests in the background, each at most once; knows no analysis and no model."""
 
+import hashlib
 import logging
+import os
+import pickle
 import threading
 import time
+import traceback
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, Protocol
@@ -53,7 +58,8 @@ class ThreadExecutor:
     Parameters
     ----------
     devices
-        Torch's names, such as ``("cuda:0", "cuda:1")``; found out at the first piece of work where None.
+        Torch's names, such as ``("cuda:0", "cuda:1")``. Where None: the one named by ``SCFM_DEVICE``, else all there
+        are, found out at the first piece of work.
     """
 
     def __init__(self, devices: Sequence[str] | None = None) -> None:
@@ -71,7 +77,7 @@ class ThreadExecutor:
         with self._lock:
             if self._pool is None:
                 self._pool = self._start()
-        return self._pool.submit(function, item)
+            return self._pool.submit(function, item)
 
     def close(self) -> None:
         """See `Executor.close`."""
@@ -80,9 +86,7 @@ class ThreadExecutor:
 
     def _start(self) -> ThreadPoolExecutor:
         if self._devices is None:
-            from scfm_core.tensors import available_devices  # torch is slow to import
-
-            self._devices = available_devices()
+            self._devices = _devices_here()
         free = iter(list(self._devices))
         return ThreadPoolExecutor(len(self._devices), "device", initializer=lambda: use_device(next(free)))
 
@@ -124,18 +128,19 @@ class Job(Generic[ResultT]):
     ----------
     id
         A short name for logs and error messages.
-    log
-        Lines of (seconds since the start, text).
+    nested
+        Whether only other jobs asked for it; then it is stopped with the last of them.
     """
 
     def __init__(self, request: Request[ResultT], *, nested: bool = False) -> None:
         self.request = request
         self.id = uuid.uuid4().hex[:8]
         self.nested = nested
-        self.log: list[tuple[float, str]] = []
         self.started = time.monotonic()
         self.seconds: float | None = None
-        self.child: Job[Any] | None = None
+        self._lines: list[tuple[float, str]] = []
+        self._child: Job[Any] | None = None
+        self._n_parents = 0
         self._progress = Progress()
         self._stop = threading.Event()
         self._future: Future[ResultT] = Future()
@@ -148,7 +153,8 @@ class Job(Generic[ResultT]):
     @property
     def progress(self) -> Progress:
         """How far the step is that runs now; a nested question's while one is being computed."""
-        return self.child.progress if self.child else self._progress
+        child = self._child
+        return child.progress if child else self._progress
 
     @property
     def done(self) -> int:
@@ -161,6 +167,12 @@ class Job(Generic[ResultT]):
         return self.progress.total
 
     @property
+    def log(self) -> list[tuple[float, str]]:
+        """Lines of (seconds since the start, text), those of nested questions among them."""
+        child = self._child
+        return [*self._lines, *(self._lines_of(child) if child else [])]
+
+    @property
     def error(self) -> BaseException | None:
         """What went wrong; None while the job runs and where it went well."""
         return self._future.exception() if self.finished else None
@@ -171,9 +183,15 @@ class Job(Generic[ResultT]):
 
     def cancel(self) -> None:
         """Stop at the next chunk; finished chunks are kept for the next time."""
-        self._stop.set()
-        if self.child and self.child.nested:
-            self.child.cancel()
+        if not self.finished:
+            self._stop.set()
+
+    def _note(self, text: str) -> None:
+        self._lines.append((time.monotonic() - self.started, text))
+
+    def _lines_of(self, child: "Job[Any]") -> list[tuple[float, str]]:
+        offset = child.started - self.started
+        return [(max(0.0, offset + at), text) for at, text in child.log]
 
 
 class Engine:
@@ -195,9 +213,7 @@ class Engine:
 
     def submit(self, request: Request[ResultT]) -> Job[ResultT]:
         """Start a request, join the job that already computes it, or return the stored answer as a finished job."""
-        job = self._submit(request, nested=False)
-        job.nested = False  # whoever asks for it by name keeps it from being cancelled with a parent
-        return job
+        return self._submit(request, nested=False)
 
     def compute(self, request: Request[ResultT]) -> ResultT:
         """Submit a request and wait for its answer."""
@@ -214,43 +230,72 @@ class Engine:
 
     def jobs(self) -> list[Job[Any]]:
         """Return the jobs of this process that somebody asked for, newest first."""
-        return [job for job in reversed(list(self._jobs.values())) if not job.nested]
+        with self._lock:
+            return [job for job in reversed(self._jobs.values()) if not job.nested]
 
     def close(self) -> None:
         """Stop all jobs and let go of the workers."""
-        for job in list(self._jobs.values()):
+        with self._lock:
+            jobs = list(self._jobs.values())
+        for job in jobs:
             job.cancel()
         self._executor.close()
 
     def _submit(self, request: Request[ResultT], *, nested: bool) -> Job[ResultT]:
         with self._lock:
-            job = self._jobs.get(request.identity)
-            if job is not None and job.error is None and not job._stop.is_set():
-                return job
-            job = Job(request, nested=nested)
-            stored = self.store.get(request.identity, request.result_type)
-            self._jobs.pop(request.identity, None)
-            self._jobs[request.identity] = job
-            self._forget_old_jobs()
-            if stored is not None:
-                job.seconds = 0.0
-                job._future.set_result(stored)
-            else:
-                threading.Thread(target=self._run, args=(job,), name=f"job-{job.id}", daemon=True).start()
-            return job
+            job: Job[ResultT] | None = self._jobs.get(request.identity)
+            is_new = job is None or job.error is not None or job._stop.is_set()
+            if job is None or is_new:
+                job = Job(request, nested=nested)
+                self._jobs.pop(request.identity, None)  # so that the new job stands last
+                self._jobs[request.identity] = job
+                self._forget_old_jobs()
+            job.nested = job.nested and nested
+            job._n_parents += nested
+        if is_new:
+            self._begin(job)
+        else:
+            self.store.touch(request.identity)
+        return job
+
+    def _leave(self, child: Job[Any]) -> None:
+        """Say that a parent waits no longer; a child that nobody else wants is stopped."""
+        with self._lock:
+            child._n_parents -= 1
+            if child.nested and child._n_parents == 0:
+                child.cancel()
+
+    def _begin(self, job: Job[ResultT]) -> None:
+        stored = self.store.get(job.request.identity, job.request.result_type)
+        if stored is None:
+            threading.Thread(target=self._run, args=(job,), name=f"job-{job.id}", daemon=True).start()
+        else:
+            job.seconds = 0.0
+            job._future.set_result(stored)
 
     def _run(self, job: Job[ResultT]) -> None:
         try:
-            answer = job.request.run(_Running(self, job))
-            self.store.put(job.request.identity, answer, recipe(job.request))
-            stored = self.store.get(job.request.identity, job.request.result_type)
-            job.seconds = time.monotonic() - job.started
-            job._future.set_result(answer if stored is None else stored)
+            answer = self._keep(job, job.request.run(_Running(self, job)))
         except BaseException as error:  # noqa: BLE001 - delivered to whoever waits for the job
-            if not isinstance(error, ScfmError):
+            if not isinstance(error, ScfmError) and not job.nested:  # a nested job's error is logged by its parent
                 _log.error("job %s (%r) failed", job.id, job.request, exc_info=error)
+            traceback.clear_frames(error.__traceback__)  # a kept error must not keep arrays
             job.seconds = time.monotonic() - job.started
             job._future.set_exception(error)
+        else:
+            job.seconds = time.monotonic() - job.started
+            job._future.set_result(answer)
+
+    def _keep(self, job: Job[ResultT], answer: ResultT) -> ResultT:
+        identity = job.request.identity
+        try:
+            self.store.put(identity, answer, recipe(job.request))
+        except OSError as error:  # a full disk, say: what was computed is still worth showing
+            _log.warning("job %s: the answer could not be stored: %s", job.id, error)
+            job._note(f"The answer could not be stored and will be computed again next time: {error}")
+            return answer
+        stored: ResultT | None = self.store.get(identity, job.request.result_type)
+        return answer if stored is None else stored
 
     def _forget_old_jobs(self) -> None:
         finished = [identity for identity, job in self._jobs.items() if job.finished]
@@ -266,27 +311,27 @@ class _Running:
         self._n_maps = 0
 
     def log(self, text: str) -> None:
-        self._job.log.append((time.monotonic() - self._job.started, text))
+        self._job._note(text)
 
     def compute(self, request: Request[ResultT]) -> ResultT:
         self._raise_if_cancelled()
         child = self._engine._submit(request, nested=True)
-        self._job.child = child
+        watched = not child.finished
+        self._job._child = child if watched else None
         try:
             while not child.finished:
+                wait([child._future], timeout=_POLL_SECONDS)
                 self._raise_if_cancelled()
-                threading.Event().wait(_POLL_SECONDS / 10)
-        except Cancelled:
-            if child.nested:
-                child.cancel()
-            raise
         finally:
-            self._job.child = None
-            self._job.log.extend((child.started - self._job.started + at, text) for at, text in list(child.log))
+            if watched:
+                self._job._lines.extend(self._job._lines_of(child))
+                self._job._child = None
+            self._engine._leave(child)
         return child.result()
 
     def call(self, function: Callable[[], PartT], *, step: str) -> PartT:
-        return next(self.map(partial(_call, function), [None], step=step, unit=""))
+        with closing(self.map(partial(_call, function), [None], step=step, unit="")) as parts:
+            return next(parts)
 
     def map(
         self,
@@ -296,35 +341,25 @@ class _Running:
         step: str,
         sizes: Sequence[int] | None = None,
         unit: str = "cells",
-    ) -> Iterator[PartT]:
-        identity, store = self._job.request.identity, self._engine.store
-        names = [f"{self._n_maps}-{position}" for position in range(len(items))]
-        self._n_maps += 1
-        weights = [1] * len(items) if sizes is None else list(sizes)
-        self._job._progress = progress = Progress(step=step, total=sum(weights) if unit else 0, unit=unit)
+    ) -> Generator[PartT, None, None]:
+        weights = [1 if unit else 0] * len(items) if sizes is None else list(sizes)
+        self._job._progress = progress = Progress(step=step, total=sum(weights), unit=unit)
         self.log(step if not unit else f"{step}: {progress.total:,} {unit}")
-        running: dict[int, Task] = {}
-        queued = 0
+        pieces = _Pieces(self._engine, self._job.request.identity, function, _named(self._n_maps, items))
+        self._n_maps += 1
         try:
-            for position, name in enumerate(names):
-                while queued < len(items) and len(running) < 2 * self._engine._executor.n_workers:
-                    if not store.has_part(identity, names[queued]):
-                        running[queued] = self._engine._executor.submit(function, items[queued])
-                    queued += 1
-                if position in running:
-                    part = self._wait(running[position])
-                    del running[position]
-                    if len(items) > 1:
-                        store.put_part(identity, name, part)
+            for position, weight in enumerate(weights):
+                part = pieces.kept(position)
+                if part is None:
+                    part = self._wait(pieces.task(position))
                 else:
-                    part = store.get_part(identity, name)
-                    progress.done_at_start += weights[position]
-                progress.done += weights[position] if unit else 0
+                    progress.done_at_start += weight
+                pieces.drop(position)
+                progress.done += weight
                 yield part
                 self._raise_if_cancelled()
         finally:
-            for task in running.values():
-                task.cancel()
+            pieces.cancel()
 
     def _wait(self, task: Task) -> Any:
         while True:
@@ -341,5 +376,75 @@ class _Running:
             raise Cancelled(msg, "cancelled")
 
 
+class _Pieces:
+    """The pieces of one `Context.map`: kept from an earlier run, running ahead of whoever reads them, or to come."""
+
+    def __init__(
+        self, engine: Engine, identity: str, function: Callable[[Any], Any], named: Sequence[tuple[str, Any]]
+    ) -> None:
+        self._executor, self._store, self._identity = engine._executor, engine.store, identity
+        self._work = partial(_work, function, engine.store, identity)
+        self._named = named
+        self._running: dict[int, Task] = {}
+        self._next = 0
+
+    def kept(self, position: int) -> Any | None:
+        """Return a piece that lies finished from an earlier run, else None; sees to it that work is queued ahead."""
+        while self._next < len(self._named) and len(self._running) < 2 * self._executor.n_workers:
+            name = self._named[self._next][0]
+            if not (name and self._store.has_part(self._identity, name)):
+                self.task(self._next)
+            self._next += 1
+        return None if position in self._running else self._store.get_part(self._identity, self._named[position][0])
+
+    def task(self, position: int) -> Task:
+        """Return the work on a piece, queued now where it was not."""
+        if position not in self._running:
+            self._running[position] = self._executor.submit(self._work, self._named[position])
+        return self._running[position]
+
+    def drop(self, position: int) -> None:
+        """Forget a piece that was handed over."""
+        self._running.pop(position, None)
+
+    def cancel(self) -> None:
+        """Give up what was not handed over."""
+        for task in self._running.values():
+            task.cancel()
+
+
+def _named(n_map: int, items: Sequence[ItemT]) -> list[tuple[str, ItemT]]:
+    """Name each piece by its place and content, so that a run with other pieces never takes a kept one for its own.
+
+    A piece that is alone has no name and is not kept.
+    """
+    if len(items) == 1:
+        return [("", items[0])]
+    digests = [hashlib.sha256(pickle.dumps(item, protocol=5)).hexdigest()[:16] for item in items]
+    names = [f"{n_map}-{number}-{digest}" for number, digest in enumerate(digests)]
+    return list(zip(names, items, strict=True))
+
+
+def _work(function: Callable[[ItemT], PartT], store: Store, identity: str, named: tuple[str, ItemT]) -> PartT:
+    """Compute a piece on the worker, and keep it there, so that it outlives whoever waits for it."""
+    name, item = named
+    part = function(item)
+    if name:
+        try:
+            store.put_part(identity, name, part)
+        except OSError as error:  # a full disk, say
+            _log.warning("piece %s of %s could not be kept: %s", name, identity[:12], error)
+    return part
+
+
 def _call(function: Callable[[], PartT], _: None) -> PartT:
     return function()
+
+
+def _devices_here() -> list[str]:
+    named = os.environ.get("SCFM_DEVICE")
+    if named:
+        return [named]
+    from scfm_core.tensors import available_devices  # torch is slow to import
+
+    return available_devices()

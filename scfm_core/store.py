@@ -1,5 +1,6 @@
 """Keeps answers on disk, each in a folder named by the identity of its question; bounded, oldest unused goes first."""
 
+import errno
 import json
 import logging
 import os
@@ -7,9 +8,12 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -17,7 +21,10 @@ import pandas as pd
 DEFAULT_SIZE_CAP_BYTES = 20 * 2**30
 _TOUCH_SECONDS = 60
 _PART_AGE_SECONDS = 7 * 24 * 3600
+_TRIES = 10
 _BARE = "_value"
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile)
+_PASSING_TROUBLE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES)  # says nothing about the files
 _log = logging.getLogger(__name__)
 
 
@@ -60,12 +67,12 @@ class Store:
 
     def put(self, identity: str, answer: Any, recipe: Any = None) -> None:
         """Write an answer, whole or not at all; a second writer of the same answer does no harm."""
-        folder = self._new_folder()
-        for field in fields(answer):
-            _write(folder / field.name, getattr(answer, field.name))
-        about = {"recipe": recipe, "type": type(answer).__name__, "written": time.time()}
-        (folder / "_about.json").write_text(json.dumps(about, indent=1))
-        self._move(folder, self._answers / identity)
+        with self._new_folder() as folder:
+            for field in fields(answer):
+                _write(folder / field.name, getattr(answer, field.name))
+            about = {"recipe": recipe, "type": type(answer).__name__, "written": time.time()}
+            (folder / "_about.json").write_text(json.dumps(about, indent=1))
+            self._move(folder, self._answers / identity)
         self.drop_parts(identity)
         self._evict(keep=identity)
 
@@ -73,14 +80,19 @@ class Store:
         """Return the stored answer, or None. Arrays are mapped into memory, not read."""
         folder = self._answers / identity
         try:
-            values = {field.name: _read(folder, field.name) for field in fields(result_type)}
-            _touch(folder / "_about.json")
-        except (OSError, ValueError, KeyError) as error:
-            if folder.is_dir():
-                _log.warning("stored answer %s cannot be read and is computed again: %s", identity[:12], error)
-                self._remove(folder)
+            answer = result_type(**{field.name: _read(folder, field.name) for field in fields(result_type)})
+        except _UNREADABLE as error:
+            self._drop_unreadable(folder, error)
             return None
-        return result_type(**values)
+        self.touch(identity)
+        return answer
+
+    def touch(self, identity: str) -> None:
+        """Count an answer as used now."""
+        about = self._answers / identity / "_about.json"
+        with suppress(OSError):  # it may have been evicted meanwhile
+            if time.time() - about.stat().st_mtime > _TOUCH_SECONDS:
+                about.touch()
 
     def has(self, identity: str) -> bool:
         """Whether an answer is stored."""
@@ -94,19 +106,22 @@ class Store:
             yield StoredAnswer(path.name, about["recipe"], _size(path), about["written"])
 
     def put_part(self, identity: str, name: str, part: Any) -> None:
-        """Keep one finished chunk of an answer that is not whole yet: a dict of values, or one value."""
-        folder = self._new_folder()
-        for key, value in (part if isinstance(part, dict) else {_BARE: part}).items():
-            _write(folder / key, value)
-        (self._parts / identity).mkdir(exist_ok=True)
-        self._move(folder, self._parts / identity / name)
+        """Keep one finished chunk of an answer that is not whole yet: a dict of values by name, or one value."""
+        with self._new_folder() as folder:
+            for key, value in (part if _is_by_name(part) else {_BARE: part}).items():
+                _write(folder / quote(key, safe=" "), value)
+            self._move(folder, self._parts / identity / name)
 
     def get_part(self, identity: str, name: str) -> Any | None:
         """Return a kept chunk as `put_part` took it, or None."""
         folder = self._parts / identity / name
         if not folder.is_dir():
             return None
-        part = {path.stem: _read(folder, path.stem) for path in folder.iterdir()}
+        try:
+            part = {unquote(path.stem): _read(folder, path.stem) for path in sorted(folder.iterdir())}
+        except _UNREADABLE as error:
+            self._drop_unreadable(folder, error)
+            return None
         return part.get(_BARE, part)
 
     def has_part(self, identity: str, name: str) -> bool:
@@ -115,20 +130,31 @@ class Store:
 
     def drop_parts(self, identity: str) -> None:
         """Forget the chunks of an answer."""
-        shutil.rmtree(self._parts / identity, ignore_errors=True)
+        self._remove(self._parts / identity)
 
-    def _new_folder(self) -> Path:
+    @contextmanager
+    def _new_folder(self) -> Iterator[Path]:
         folder = self._scratch / uuid.uuid4().hex
         folder.mkdir(parents=True)
-        return folder
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)  # nothing is left of it where it was moved
 
     def _move(self, folder: Path, final: Path) -> None:
-        try:
-            folder.rename(final)
-        except OSError:  # another writer was first with the same answer
-            shutil.rmtree(folder, ignore_errors=True)
-            if not final.is_dir():
-                raise
+        for _ in range(_TRIES):
+            try:
+                final.parent.mkdir(parents=True, exist_ok=True)
+                folder.rename(final)
+            except OSError as error:
+                if final.is_dir():  # another writer was first with the same answer
+                    return
+                if error.errno != errno.ENOENT:
+                    raise
+            else:
+                return
+        msg = f"{final.parent} vanishes as often as it is made."
+        raise OSError(msg)
 
     def _remove(self, folder: Path) -> None:
         grave = self._scratch / uuid.uuid4().hex
@@ -138,14 +164,20 @@ class Store:
             return
         shutil.rmtree(grave, ignore_errors=True)
 
+    def _drop_unreadable(self, folder: Path, error: Exception) -> None:
+        if folder.is_dir() and getattr(error, "errno", None) not in _PASSING_TROUBLE:
+            _log.warning("%s cannot be read and is computed again: %s", folder.name[:12], error)
+            self._remove(folder)
+
     def _evict(self, keep: str) -> None:
         now = time.time()
         for path in (*self._parts.iterdir(), *self._scratch.iterdir()):
             if now - _modified(path) > _PART_AGE_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)
-        sizes = {path: _size(path) for path in self._answers.iterdir()}
+        paths = [*self._answers.iterdir(), *self._parts.iterdir()]
+        sizes = {path: _size(path) for path in paths}
         excess = sum(sizes.values()) - self._size_cap_bytes
-        for path in sorted(sizes, key=lambda path: _modified(path / "_about.json")):
+        for path in sorted(sizes, key=_last_used):
             if excess <= 0:
                 break
             if path.name != keep:
@@ -153,16 +185,32 @@ class Store:
                 self._remove(path)
 
 
+def _is_by_name(part: Any) -> bool:
+    return isinstance(part, dict) and len(part) > 0 and all(isinstance(key, str) and key for key in part)
+
+
+def _file(stem: Path, kind: str) -> Path:
+    return stem.with_name(f"{stem.name}.{kind}")  # a name may hold dots
+
+
 def _write(stem: Path, value: Any) -> None:
     match value:
         case np.ndarray():
-            np.save(stem.with_suffix(".npy"), value, allow_pickle=False)
+            np.save(_file(stem, "npy"), value, allow_pickle=False)
         case dict() if value and all(isinstance(item, np.ndarray) for item in value.values()):
-            np.savez(stem.with_suffix(".npz"), **value)
+            np.savez(_file(stem, "npz"), **value)
         case pd.DataFrame():
-            value.to_parquet(stem.with_suffix(".parquet"))
+            value.to_parquet(_file(stem, "parquet"))
         case _:
-            stem.with_suffix(".json").write_text(json.dumps(value))
+            _file(stem, "json").write_text(json.dumps(value, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    """Turn a number of numpy's into one of Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    msg = f"An answer holds arrays, tables and plain values, found {type(value).__name__}."
+    raise TypeError(msg)
 
 
 def _read(folder: Path, name: str) -> Any:
@@ -186,7 +234,11 @@ def _about(folder: Path) -> dict[str, Any] | None:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # it may be evicted meanwhile
+            total += path.stat().st_size
+    return total
 
 
 def _modified(path: Path) -> float:
@@ -196,6 +248,5 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
-def _touch(path: Path) -> None:
-    if time.time() - path.stat().st_mtime > _TOUCH_SECONDS:
-        path.touch()
+def _last_used(folder: Path) -> float:
+    return _modified(folder / "_about.json") or _modified(folder)
