@@ -4,7 +4,7 @@
 its vector file show the same data.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -96,6 +96,10 @@ class Points:
     label: str = ""  # the entry in the legend, where the colour is solid
     size_key: SizeKey | None = None
 
+    def raised_to_ten(self) -> "Points":
+        """Return the points on a logarithmic vertical axis: their values were logarithms."""
+        return replace(self, y=10.0**self.y)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Bars:
@@ -146,6 +150,11 @@ class Violin:
     quartiles: tuple[float, float, float]
     colour: str
     label: str = ""
+
+    def raised_to_ten(self) -> "Violin":
+        """Return the violin on a logarithmic axis: its values were logarithms."""
+        low, middle, high = (10.0**value for value in self.quartiles)
+        return replace(self, levels=10.0**self.levels, quartiles=(low, middle, high))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
