@@ -219,7 +219,7 @@ def _read(folder: Path, name: str) -> Any:
     if (folder / f"{name}.parquet").exists():
         return pd.read_parquet(folder / f"{name}.parquet")
     if (folder / f"{name}.npz").exists():
-        with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
+        with (folder / f"{name}.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     value = json.loads((folder / f"{name}.json").read_text())
     return tuple(value) if isinstance(value, list) else value
@@ -235,9 +235,10 @@ def _about(folder: Path) -> dict[str, Any] | None:
 
 def _size(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):  # it may be evicted meanwhile
-            total += path.stat().st_size
+    for parent, _, names in os.walk(folder):  # passes over what is evicted meanwhile
+        for name in names:
+            with suppress(OSError):
+                total += (Path(parent) / name).stat().st_size
     return total
 
 
