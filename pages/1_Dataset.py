@@ -5,7 +5,7 @@ import streamlit as st
 from pages._adding import demo_cards, earlier_datasets, file_at_the_door, file_fields
 from pages._frame import page_head
 from pages._show import two_lines
-from pages._state import datasets_here, dataset_in_use
+from pages._state import dataset_in_use, datasets_here
 from pages._words import plain
 from scfm_core.dataset import Dataset
 

@@ -145,7 +145,8 @@ def _choose(report: Inspection) -> Choices:
     sources = list(dict.fromkeys([report.choices.counts_from, *report.matrices]))
     counts_from = left.selectbox("Raw counts from", sources, key=f"{stem}:counts")
     organisms = ("human", "mouse", "unknown")
-    organism = middle.selectbox("Organism", organisms, index=organisms.index(report.choices.organism), key=f"{stem}:org")
+    index = organisms.index(report.choices.organism)
+    organism = middle.selectbox("Organism", organisms, index=index, key=f"{stem}:org")
     choices = replace(report.choices, counts_from=counts_from, organism=organism, **chosen)
     if choices != report.choices and right.button("Look again with these choices", key=f"{stem}:again"):
         _look_again(choices)
@@ -172,7 +173,8 @@ def _server_files() -> None:
     if not named:
         return
     folder = Path(named).expanduser().resolve()
-    files = sorted(path for path in folder.glob("*") if path.name.lower().endswith(_ON_SERVER) and _inside(path, folder))
+    readable = (path for path in folder.glob("*") if path.name.lower().endswith(_ON_SERVER))
+    files = sorted(path for path in readable if _inside(path, folder))
     if not files:
         st.caption("The server's data folder holds no file that can be read.")
         return

@@ -58,8 +58,13 @@ def chosen_dataset() -> Dataset:
     dataset = dataset_in_use()
     if dataset is not None:
         return dataset
+    _offer_dataset()
+    st.stop()
+
+
+def _offer_dataset() -> None:
     with st.container(border=True):
-        st.markdown("**This page needs a dataset, and none is open yet.** Start with the demo, or add a file of your own.")
+        st.markdown("**This page needs a dataset, and none is open yet.** Start with the demo, or add a file.")
         with st.container(horizontal=True):
             if st.button("Open the demo: PBMC 3k", type="primary", key="hint-demo"):
                 with errors_as_text(), st.spinner("Opening the demo"):
@@ -68,7 +73,6 @@ def chosen_dataset() -> Dataset:
                     st.rerun()
             if st.button("Choose or add a dataset", key="hint-dataset"):
                 st.switch_page("pages/1_Dataset.py")
-    st.stop()
 
 
 def show_thread() -> None:
@@ -83,7 +87,7 @@ def show_thread() -> None:
 
 
 def embedded_models(dataset: Dataset) -> list[str]:
-    """Return the keys of the models whose embeddings of this dataset are stored, with the authors' options or others."""
+    """Return the keys of the models that have embedded this dataset, the baseline first."""
     answers = workspace().folder("answers")
     return _embedded(str(answers), answers.stat().st_mtime_ns, dataset.identity)
 

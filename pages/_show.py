@@ -19,12 +19,8 @@ from scfm_core.plots.figure import Figure
 from scfm_core.plots.screen import to_plotly
 from scfm_core.request import Request, recipe
 
-_CHART = {
-    "displaylogo": False,
-    "modeBarButtonsToRemove": ["toImage", "autoScale2d", "zoomIn2d", "zoomOut2d"],
-    "scrollZoom": False,
-}
-_MAP_CHART = {**_CHART, "scrollZoom": True, "modeBarButtonsToRemove": ["toImage", "autoScale2d", "zoomIn2d", "zoomOut2d"]}
+_CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "autoScale2d", "zoomIn2d", "zoomOut2d"]}
+_MAP_CHART = {**_CHART, "scrollZoom": True}
 _XLSX_ROWS = 200_000
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _PACKAGES = ("scanpy", "numpy", "scipy", "pandas", "scikit-learn", "umap-learn", "torch")

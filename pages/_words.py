@@ -9,16 +9,18 @@ from scfm_core.plots.figure import grouped_number, one_line, plain_number
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:^=&@/])")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
-__all__ = ["about", "card_line", "cells_of", "count", "file_stem", "plain", "plain_number", "safe_cell", "share", "title_of"]
+__all__ = [
+    "about", "card_line", "cells_of", "count", "file_stem", "plain", "plain_number", "safe_cell", "share", "title_of",
+]  # fmt: skip
 
 
 def plain(text: object, *, longest: int = 80) -> str:
-    """Return a name from a file so that markdown shows it letter by letter.
+    r"""Return a name from a file so that markdown shows it letter by letter.
 
     Examples
     --------
     >>> plain("*B* :red[cells]")
-    '\\\\*B\\\\* \\\\:red\\\\[cells\\\\]'
+    '\\*B\\* \\:red\\[cells\\]'
     """
     return _MARKDOWN.sub(r"\\\1", one_line(text, longest=longest))
 

@@ -1,0 +1,107 @@
+"""Choose models, embed the cells, and see how much of each cell a model read."""
+
+import numpy as np
+import streamlit as st
+
+from pages._frame import chosen_dataset, embedded_models, page_head
+from pages._models import baseline, model_card, usable_models
+from pages._show import TableFile, downloads, provenance, two_lines
+from pages._state import cell_table
+from pages._waiting import answer, job_of
+from pages._words import cells_of, count, file_stem, plain, share
+from scfm_core.analyses.embed_cells import EmbedCells, Embedding
+from scfm_core.dataset import Dataset
+from scfm_core.model import ModelSpec
+from scfm_core.registry import all_models
+
+
+def controls(dataset: Dataset) -> list[ModelSpec]:
+    """Let models be chosen and started; return those that stand on the page, the baseline first."""
+    others = [spec for spec in usable_models() if not spec.is_baseline]
+    asked_key = f"asked-to-embed:{dataset.sha256}"
+    chosen = st.multiselect(
+        "Models",
+        others,
+        default=others[:1],
+        format_func=lambda spec: spec.title,
+        key=f"embed:{dataset.sha256[:10]}",
+        persist_state="session",
+        help="A model turns each cell into a row of numbers, its vector. Cells that the model takes for alike have "
+        "vectors that point the same way.",
+    )
+    ready = embedded_models(dataset)
+    waiting = [spec for spec in chosen if spec.key not in ready]
+    if st.button(
+        f"Embed {cells_of(dataset.n_cells)}", type="primary", key="embed", width="stretch", disabled=not waiting
+    ):
+        st.session_state[asked_key] = {*st.session_state.get(asked_key, set()), *(spec.key for spec in waiting)}
+    st.caption("PCA is always computed beside: a model should show more than PCA does.")
+    shown = {*st.session_state.get(asked_key, set()), *ready}
+    return [baseline(), *(spec for spec in others if spec.key in shown)]
+
+
+def result(dataset: Dataset, spec: ModelSpec) -> None:
+    """Show one embedding's numbers, or how far it is."""
+    request = EmbedCells(dataset, spec)
+    with st.container(border=True, height="stretch", key=f"embedding-{spec.key}"):
+        st.markdown(f"**{plain(spec.title)}**" + (" :gray[baseline]" if spec.is_baseline else ""))
+        embedding = answer(request)
+        if embedding is None:
+            return
+        numbers(dataset, embedding, job_seconds=getattr(job_of(request), "seconds", None))
+        stem = file_stem(dataset.title, spec.key, "vectors")
+
+        def table() -> object:
+            columns = [f"{spec.key}_{number}" for number in range(1, embedding.points.shape[1] + 1)]
+            frame = cell_table(dataset)[[]].copy()
+            frame.insert(0, "genes_read", np.asarray(embedding.n_tokens))
+            frame[columns] = np.asarray(embedding.points)
+            return frame.rename_axis("cell").reset_index()
+
+        about = provenance(dataset, request, model=spec.title)
+        downloads(spec.key, stem=stem, tables=[TableFile(label="Vectors", table=table, about=about, spreadsheet=False)])
+
+
+def numbers(dataset: Dataset, embedding: Embedding, *, job_seconds: float | None) -> None:
+    """Show how many cells have a vector, its length, and how much of each cell was read."""
+    n_tokens = np.asarray(embedding.n_tokens)
+    n_placed = int((n_tokens > 0).sum())
+    low, middle, high = np.percentile(n_tokens, [5, 50, 95])
+    first, second = st.columns(2)
+    first.metric("Cells with a vector", f"{count(n_placed)}", help=f"{share(n_placed / len(n_tokens))} of all cells.")
+    second.metric("Numbers per cell", count(embedding.points.shape[1]))
+    first, second = st.columns(2)
+    first.metric(
+        "Genes read per cell, median",
+        count(middle),
+        help=f"5 % of the cells have fewer than {count(low)}, 5 % more than {count(high)}. A gene is read where the "
+        "cell expresses it, the model knows it, and it is not beyond the longest input.",
+    )
+    took = "stored" if not job_seconds else "below 1 s" if job_seconds < 1 else f"{count(job_seconds)} s"
+    second.metric("Time taken", took, help="Stored: the answer lay in the workspace and was not computed again.")
+    if n_placed < len(n_tokens):
+        st.caption(f"{cells_of(len(n_tokens) - n_placed)} hold no gene that the model knows and have no vector.")
+
+
+page_head("Embedding", "Where does each model see each cell?")
+current = chosen_dataset()
+left, right = st.columns([1, 3], gap="medium")
+with left:
+    specs = controls(current)
+with right:
+    for row in range(0, len(specs), 2):
+        for place, spec in zip(st.columns(2), specs[row : row + 2], strict=False):
+            with place:
+                result(current, spec)
+    two_lines(
+        "How many cells each model could place, and how many genes of a cell it read to do so.",
+        "That the vectors hold more biology than PCA does: without training on these cells, published models often "
+        "do not (Kedzierska 2025, doi:10.1186/s13059-025-03574-x). Compare them on the next page.",
+    )
+st.subheader("Model cards", anchor=False)
+ready = embedded_models(current)
+cards = all_models()
+for row in range(0, len(cards), 2):
+    for place, spec in zip(st.columns(2), cards[row : row + 2], strict=False):
+        with place:
+            model_card(spec, embedded=spec.key in ready)

@@ -1,0 +1,75 @@
+"""Models as the pages offer them: which can be used here, and their cards."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from pages._frame import embedded_models
+from pages._words import count, plain
+from scfm_core.dataset import Dataset
+from scfm_core.errors import ModelError
+from scfm_core.model import ModelSpec
+from scfm_core.registry import all_models
+from scfm_core.weights import weights_here
+
+
+def baseline() -> ModelSpec:
+    """Return the baseline that stands beside every model."""
+    first = next((spec for spec in all_models() if spec.is_baseline), None)
+    if first is None:
+        msg = "No baseline model is installed. Install scFM Explorer again."
+        raise ModelError(msg, "no-baseline")
+    return first
+
+
+def usable_models() -> list[ModelSpec]:
+    """Return the models that can run here, the baseline first."""
+    return [spec for spec in all_models() if spec.is_baseline or weights_here(spec)]
+
+
+def model_words(spec: ModelSpec, embedded: Sequence[str] = ()) -> str:
+    """Return a model's name for a list of choices, with what one should know before choosing it."""
+    if spec.is_baseline:
+        return f"{spec.title} (baseline)"
+    return spec.title if spec.key in embedded else f"{spec.title} (not computed yet)"
+
+
+def second_view_model(dataset: Dataset) -> ModelSpec:
+    """Return the model that a second view starts with: one that is embedded already, else the baseline."""
+    ready = embedded_models(dataset)
+    return next((spec for spec in usable_models() if not spec.is_baseline and spec.key in ready), baseline())
+
+
+def model_card(spec: ModelSpec, *, embedded: bool) -> None:
+    """Show what a model is, what it was trained on, what it may be used for, and where its limits are."""
+    here = spec.is_baseline or weights_here(spec)
+    with st.container(border=True, height="stretch", key=f"card-{spec.key}"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{plain(spec.title)}**")
+            if spec.is_baseline:
+                st.badge("baseline", color="gray")
+            if embedded:
+                st.badge("embedded", color="green", icon=":material/check:")
+            elif not here:
+                st.badge("weights not here", color="orange")
+        st.markdown(plain(spec.summary, longest=500))
+        st.markdown("  \n".join(f"**{name}** {text}" for name, text in _facts(spec) if text))
+        if spec.known_limits:
+            limits = "\n".join(f"- {plain(limit, longest=400)}" for limit in spec.known_limits)
+            st.markdown(f"**Known limits**\n{limits}")
+        if not here:
+            st.info(f"To get the weights: {plain(spec.how_to_get, longest=600)}", icon=":material/download:")
+        source = plain(spec.citation, longest=300)
+        st.caption(f"Source: {source}" + (f" [{plain(spec.doi)}](https://doi.org/{spec.doi})" if spec.doi else ""))
+
+
+def _facts(spec: ModelSpec) -> list[tuple[str, str]]:
+    length = "" if spec.max_tokens is None else f"the {count(spec.max_tokens)} strongest genes of each cell"
+    size = "fitted to each dataset" if spec.n_parameters is None else f"{count(spec.n_parameters)} weights"
+    return [
+        ("Trained on", plain(spec.training_data, longest=500)),
+        ("Reads", ", ".join(part for part in (plain(spec.vocabulary, longest=200), length) if part)),
+        ("Gives", f"{count(spec.embedding_size)} numbers per cell, {size}"),
+        ("Organisms", ", ".join(spec.organisms)),
+        ("Licence", plain(spec.licence)),
+    ]

@@ -1,0 +1,182 @@
+"""One view of the cells: which embedding, which map, which colours."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages._frame import embedded_models
+from pages._models import baseline, model_words, usable_models
+from pages._state import cell_table, grouping_columns
+from pages._waiting import answer
+from scfm_core.analyses.cluster_cells import ClusterCells
+from scfm_core.analyses.embed_cells import EmbedCells
+from scfm_core.analyses.project_cells import ProjectCells
+from scfm_core.analyses.read_expression import log_expression
+from scfm_core.dataset import Dataset
+from scfm_core.model import ModelSpec
+
+CLUSTERS, GENE = "Clusters (Leiden)", "A gene"
+_KNOWN_GENES = ("LYZ", "CD3D", "MS4A1", "NKG7", "PPBP", "ACTB", "Lyz2", "Cd3d", "Actb")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapSettings:
+    """How vectors are laid out; the same for all views."""
+
+    method: Literal["umap", "tsne"] = "umap"
+    n_neighbors: int = 15
+    min_dist: float = 0.5
+    perplexity: float = 30.0
+    resolution: float = 1.0
+    seed: int = 0
+
+    def projection(self, embedding: EmbedCells) -> ProjectCells:
+        """Return the question for the map of an embedding."""
+        return ProjectCells(
+            embedding,
+            method=self.method,
+            n_neighbors=self.n_neighbors,
+            min_dist=self.min_dist,
+            perplexity=self.perplexity,
+            seed=self.seed,
+        )
+
+    def clusters(self, embedding: EmbedCells) -> ClusterCells:
+        """Return the question for the clusters of an embedding."""
+        return ClusterCells(embedding, resolution=self.resolution, n_neighbors=self.n_neighbors, seed=self.seed)
+
+
+def map_settings(dataset: Dataset) -> MapSettings:
+    """Let the map's parameters be set."""
+    stem = f"map:{dataset.sha256[:10]}"
+    columns = st.columns(6, vertical_alignment="top")
+    method = columns[0].segmented_control(
+        "Map", ["umap", "tsne"], default="umap", required=True, key=f"{stem}:method", persist_state="session",
+        format_func={"umap": "UMAP", "tsne": "t-SNE"}.__getitem__,
+        help="Both lay the vectors out on a flat sheet so that neighbours stay neighbours. They differ in taste.",
+    )  # fmt: skip
+    resolution = columns[1].slider(
+        "Cluster resolution", 0.1, 3.0, 1.0, 0.1, key=f"{stem}:resolution", persist_state="session",
+        help="Leiden finds groups of cells that are neighbours of each other. The higher, the more groups.",
+    )  # fmt: skip
+    n_neighbors = columns[2].slider(
+        "Neighbours", 5, 50, 15, key=f"{stem}:neighbours", persist_state="session",
+        help="Size of a neighbourhood, for UMAP and for the clusters. Few show detail, many show the whole.",
+    )  # fmt: skip
+    if method == "umap":
+        min_dist = columns[3].slider(
+            "Smallest distance", 0.05, 1.0, 0.5, 0.05, key=f"{stem}:min-dist", persist_state="session",
+            help="How close two points of the UMAP may come.",
+        )  # fmt: skip
+        perplexity = 30.0
+    else:
+        min_dist = 0.5
+        perplexity = columns[3].slider(
+            "Perplexity", 5.0, 100.0, 30.0, 5.0, key=f"{stem}:perplexity", persist_state="session",
+            help="Size of a neighbourhood of the t-SNE.",
+        )  # fmt: skip
+    seed = columns[4].number_input(
+        "Seed", 0, 9999, 0, key=f"{stem}:seed", persist_state="session",
+        help="Another seed gives another sheet from the same vectors. What changes with it is not in the data.",
+    )  # fmt: skip
+    return MapSettings(
+        method=method, resolution=resolution, n_neighbors=n_neighbors, min_dist=min_dist, perplexity=perplexity,
+        seed=int(seed),
+    )  # fmt: skip
+
+
+def choose_embedding(dataset: Dataset, key: str, start: ModelSpec) -> EmbedCells:
+    """Let one of the usable models be chosen."""
+    specs, ready = usable_models(), embedded_models(dataset)
+    keys = [spec.key for spec in specs]
+    chosen = st.selectbox(
+        "Embedding",
+        keys,
+        index=keys.index(start.key),
+        format_func=lambda name: model_words(specs[keys.index(name)], ready),
+        key=f"{key}:embedding:{dataset.sha256[:10]}",
+        persist_state="session",
+    )
+    return EmbedCells(dataset, specs[keys.index(chosen)])
+
+
+def colour_choices(dataset: Dataset) -> list[str]:
+    """Return what a map can be coloured by: columns, clusters, a gene."""
+    table = cell_table(dataset)
+    first = grouping_columns(dataset)
+    rest = [name for name in table if name not in first and _worth_a_colour(table[name])]
+    return [*first, CLUSTERS, GENE, *rest]
+
+
+def choose_gene(dataset: Dataset, key: str, label: str = "Gene") -> str:
+    """Let a gene be chosen by symbol, with completion; returns its gene id."""
+    symbols = _symbols(dataset)
+    start = next((symbols.index(name) for name in _KNOWN_GENES if name in symbols), 0)
+    chosen = st.selectbox(
+        label, symbols, index=start, key=f"{key}:gene:{dataset.sha256[:10]}", filter_mode="prefix",
+        persist_state="session", help="Type the first letters of a symbol.",
+    )  # fmt: skip
+    return gene_of_symbol(dataset)[chosen]
+
+
+def gene_of_symbol(dataset: Dataset) -> dict[str, str]:
+    """Return the gene id of each name that a gene is offered under; equal symbols carry their id."""
+    return _genes(dataset.identity, dataset)
+
+
+def colour_values(dataset: Dataset, choice: str, *, gene_id: str, clusters: ClusterCells) -> "pd.Series | None":
+    """Return one value per cell with the name that heads the legend; None while clusters are being computed."""
+    if choice == GENE:
+        symbol = dict(zip(dataset.gene_ids, dataset.gene_symbols, strict=True))[gene_id]
+        return pd.Series(log_expression(dataset, gene_id), name=f"{symbol}, ln(1 + counts per 10,000)")
+    if choice == CLUSTERS:
+        found = answer(clusters)
+        return None if found is None else cluster_names(np.asarray(found.labels))
+    return cell_table(dataset)[choice].reset_index(drop=True)
+
+
+def cluster_names(labels: "np.ndarray") -> "pd.Series":
+    """Return clusters as categories, named by their number; missing where a cell has none."""
+    names = [str(number) for number in range(int(labels.max(initial=-1)) + 1)]
+    return pd.Series(pd.Categorical.from_codes(labels, categories=names), name="Cluster")
+
+
+def hover_table(dataset: Dataset) -> pd.DataFrame:
+    """Return what the map says of a cell under the pointer."""
+    return _hover(dataset.identity, dataset)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _hover(identity: str, _dataset: Dataset) -> pd.DataFrame:
+    table = cell_table(_dataset)
+    shown = table[grouping_columns(_dataset)[:3]].copy()
+    shown.insert(0, "cell", table.index)
+    shown["counts"] = _dataset.total_counts
+    return shown.reset_index(drop=True)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _genes(identity: str, _dataset: Dataset) -> dict[str, str]:
+    seen: dict[str, str] = {}
+    for gene_id, symbol in zip(_dataset.gene_ids, _dataset.gene_symbols, strict=True):
+        seen[f"{symbol} ({gene_id})" if symbol in seen else symbol] = gene_id
+    return dict(sorted(seen.items(), key=lambda item: item[0].casefold()))
+
+
+def _symbols(dataset: Dataset) -> list[str]:
+    return list(gene_of_symbol(dataset))
+
+
+def _worth_a_colour(column: pd.Series) -> bool:
+    if pd.api.types.is_numeric_dtype(column):
+        return True
+    return column.nunique() <= max(60, len(column) // 20)
+
+
+__all__ = [
+    "CLUSTERS", "GENE", "MapSettings", "baseline", "choose_embedding", "choose_gene", "cluster_names", "colour_choices",
+    "colour_values", "gene_of_symbol", "hover_table", "map_settings",
+]  # fmt: skip
