@@ -289,7 +289,7 @@ class Engine:
     def _keep(self, job: Job[ResultT], answer: ResultT) -> ResultT:
         identity = job.request.identity
         try:
-            self.store.put(identity, answer, recipe(job.request))
+            self.store.put(identity, answer, recipe(job.request), seconds=time.monotonic() - job.started)
         except OSError as error:  # a full disk, say: what was computed is still worth showing
             _log.warning("job %s: the answer could not be stored: %s", job.id, error)
             job._note(f"The answer could not be stored and will be computed again next time: {error}")

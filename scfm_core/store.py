@@ -18,6 +18,8 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
+from scfm_core import __version__
+
 DEFAULT_SIZE_CAP_BYTES = 20 * 2**30
 _TOUCH_SECONDS = 60
 _PART_AGE_SECONDS = 7 * 24 * 3600
@@ -38,12 +40,18 @@ class StoredAnswer:
         The question as plain values, see `scfm_core.request.recipe`.
     written
         Seconds since 1970.
+    seconds
+        How long the answer took to compute; None where it was not said.
+    version
+        Of scFM Explorer, when it was computed.
     """
 
     identity: str
     recipe: dict[str, Any]
     size_bytes: int
     written: float
+    seconds: float | None = None
+    version: str = ""
 
 
 class Store:
@@ -65,12 +73,13 @@ class Store:
         for folder in (self._answers, self._scratch, self._parts):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def put(self, identity: str, answer: Any, recipe: Any = None) -> None:
+    def put(self, identity: str, answer: Any, recipe: Any = None, *, seconds: float | None = None) -> None:
         """Write an answer, whole or not at all; a second writer of the same answer does no harm."""
         with self._new_folder() as folder:
             for field in fields(answer):
                 _write(folder / field.name, getattr(answer, field.name))
             about = {"recipe": recipe, "type": type(answer).__name__, "written": time.time()}
+            about |= {"seconds": seconds, "version": __version__}
             (folder / "_about.json").write_text(json.dumps(about, indent=1))
             self._move(folder, self._answers / identity)
         self.drop_parts(identity)
@@ -103,7 +112,8 @@ class Store:
         folders = [(path, _about(path)) for path in self._answers.iterdir()]
         known = [(path, about) for path, about in folders if about is not None]
         for path, about in sorted(known, key=lambda pair: -float(pair[1]["written"])):
-            yield StoredAnswer(path.name, about["recipe"], _size(path), about["written"])
+            named = {name: about[name] for name in ("recipe", "written", "seconds", "version") if name in about}
+            yield StoredAnswer(identity=path.name, size_bytes=_size(path), **named)
 
     def put_part(self, identity: str, name: str, part: Any) -> None:
         """Keep one finished chunk of an answer that is not whole yet: a dict of values by name, or one value."""

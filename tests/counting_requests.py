@@ -1,6 +1,7 @@
 """Small real requests whose work leaves a mark on disk, so that a test can count how often it was done, and where."""
 
 import os
+import signal
 import time
 import uuid
 from dataclasses import dataclass
@@ -43,6 +44,10 @@ def fail(folder: str, number: int) -> int:
         msg = f"Piece {number} cannot be computed."
         raise RequestError(msg, "test-failure")
     return number
+
+
+def die(_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,16 @@ class Failing(Request[Squares]):
     def run(self, context):
         values = list(context.map(partial(fail, self.folder), range(3), step="Failing", unit="pieces"))
         return Squares(np.array(values), "mended")
+
+
+@dataclass(frozen=True)
+class Deadly(Request[Squares]):
+    """Kills every worker that touches it."""
+
+    result_type: ClassVar[type] = Squares
+
+    def run(self, context):
+        return Squares(context.call(partial(die, None), step="Dying"), "never")
 
 
 @dataclass(frozen=True)
