@@ -112,7 +112,10 @@ def without_version(name: str) -> str:
     >>> [without_version(name) for name in ("ENSG00000167286.14", "GRCh38_CD3D", "RP11-34P13.7")]
     ['ENSG00000167286', 'CD3D', 'RP11-34P13.7']
     """
-    return _VERSIONED.sub(r"\1", _GENOME_PREFIX.sub("", name.strip()))
+    plain = name.strip()
+    if "." not in plain and "_" not in plain:  # nearly all; this runs for every gene of a file
+        return plain
+    return _VERSIONED.sub(r"\1", _GENOME_PREFIX.sub("", plain))
 
 
 def is_ensembl(name: str) -> bool:
@@ -181,7 +184,7 @@ def resolve(ids: Sequence[str], symbols: Sequence[str], organism: Organism) -> R
         n_mapped=sum(known),
         n_retired=sum(retired),
         n_unknown=n_genes - sum(known),
-        n_versions_stripped=sum(_VERSIONED.match(_GENOME_PREFIX.sub("", name.strip())) is not None for name in ids),
+        n_versions_stripped=sum("." in name and is_ensembl(name) for name in ids),
     )
 
 

@@ -51,7 +51,7 @@ class Annotation:
     @property
     def cell_types(self) -> NDArray[np.str_]:
         """The marker set that scores best in the cell's cluster, shape ``(n_cells,)``."""
-        return self.scores.idxmax(axis="columns").to_numpy(dtype=str)[self.clusters]
+        return np.asarray(self.scores.idxmax(axis="columns"), dtype=np.str_)[self.clusters]
 
     @property
     def margins(self) -> NDArray[np.float64]:
