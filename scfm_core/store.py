@@ -26,6 +26,7 @@ _PART_AGE_SECONDS = 7 * 24 * 3600
 _TRIES = 10
 _BARE = "_value"
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile)
+_PLACE_CHANGED = (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY)  # somebody removed or wrote there at this moment
 _PASSING_TROUBLE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES)  # says nothing about the files
 _log = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ class Store:
             except OSError as error:
                 if final.is_dir():  # another writer was first with the same answer
                     return
-                if error.errno != errno.ENOENT:
+                if error.errno not in _PLACE_CHANGED:
                     raise
             else:
                 return

@@ -328,7 +328,7 @@ def test_reading_while_another_thread_evicts_gives_a_whole_answer_or_none(tmp_pa
     readers = [threading.Thread(target=read) for _ in range(2)]
     for reader in readers:
         reader.start()
-    for turn in range(200):
+    for turn in range(80):
         store.put(str(turn % 6), Block(np.full(2**16, turn % 6, dtype=np.uint8)))
     stop.set()
     for reader in readers:
