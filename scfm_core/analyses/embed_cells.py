@@ -19,7 +19,7 @@ from scfm_core.weights import loaded_model
 
 TOKEN_BUDGET = 16_384
 _UNBOUNDED_BUDGET = 2**22  # a model without a token limit is a baseline: no attention, hence no padding to pay for
-_GENES_PER_PROBE = 256  # shorter than any model's input, so that a probe is never truncated
+_GENES_PER_PROBE = 256
 
 __all__ = ["EmbedCells", "Embedding", "cells_per_chunk", "chunks_of", "embed_tokens", "model_arrays", "token_budget_of"]
 
@@ -188,7 +188,8 @@ def require_known_genes(context: Context, dataset: Dataset, model: ModelSpec, *,
 def count_known_genes(dataset: Dataset, model: ModelSpec, fitted: Arrays) -> int:
     """Return how many genes of a dataset a model reads, by letting it encode cells that express each gene once."""
     n_genes = dataset.n_genes
-    pointers = np.append(np.arange(0, n_genes, _GENES_PER_PROBE), n_genes)
+    n_together = _GENES_PER_PROBE if model.max_tokens is None else max(model.max_tokens // 2, 1)  # so none is cut off
+    pointers = np.append(np.arange(0, n_genes, n_together), n_genes)
     matrix = csr_matrix(
         (np.ones(n_genes, dtype=np.uint8), np.arange(n_genes), pointers), shape=(len(pointers) - 1, n_genes)
     )
