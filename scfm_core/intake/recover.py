@@ -138,11 +138,12 @@ def _blocks(matrix: csr_matrix) -> Iterator[csr_matrix]:
         yield matrix[start:stop]
 
 
-def _precision(data: NDArray[Any]) -> NDArray[np.float64]:
-    """Return how far each value may be off: half a step where decimals were cut, else a few roundings of its type."""
-    values = data.astype(np.float64)
-    # values are seldom computed in more than 32 bits, even where they are kept in 64
-    roundings = 4 * float(np.finfo(np.float32).eps) * np.maximum(values, 1.0)
+def _precision(values: NDArray[np.float64], transform: Transform) -> NDArray[np.float64]:
+    """Return how far each value may be off: half a step where decimals were cut, and a few roundings to 32 bits.
+
+    Values are seldom computed in more than 32 bits, even where they are kept in 64. Under a logarithm 1 + x was rounded.
+    """
+    roundings = 4 * float(np.finfo(np.float32).eps) * np.maximum(values, 0.0 if transform == "x" else 1.0)
     for decimals in _DECIMALS:
         if (np.abs(np.round(values, decimals) - values) <= roundings).all():
             return roundings + 0.5 * 10.0**-decimals
@@ -178,7 +179,7 @@ def _solve(matrix: csr_matrix, transform: Transform) -> _Solved | None:
         return _Solved(matrix.astype(np.int64), np.full(matrix.shape[0], np.nan), 0.0, 0)
     if values.max() * steepness > _LARGEST_LOGARITHM:
         return None
-    error = _precision(matrix.data)
+    error = _precision(values, transform)
     starts = matrix.indptr[:-1][filled].astype(np.int64)
     rows = _Rows(invert(values - error), invert(values + error), starts, lengths[filled])
     solved = _whole_numbers(rows)
