@@ -162,12 +162,12 @@ def tsne_coordinates(vectors: NDArray[np.float32], *, perplexity: float, seed: i
 
 def starting_coordinates(vectors: NDArray[np.float32], *, seed: int) -> NDArray[np.float32]:
     """Return the first two principal components with unit spread, and a little noise that parts copies of a cell."""
-    from sklearn.decomposition import PCA
+    from sklearn.utils.extmath import randomized_svd
 
     n_components = min(2, *vectors.shape)
-    components = PCA(n_components, svd_solver="randomized", random_state=seed).fit_transform(vectors - vectors.mean(0))
+    left, strength, _ = randomized_svd(vectors - vectors.mean(axis=0), n_components, random_state=seed)
     start = np.zeros((len(vectors), 2))
-    start[:, :n_components] = components
+    start[:, :n_components] = left * strength
     start /= max(float(start[:, 0].std()), 1e-12)
     return _float32(start + 1e-3 * np.random.default_rng(seed).standard_normal(start.shape))
 

@@ -1,0 +1,70 @@
+"""Which group a cell belongs to: by a column, by clusters, by selections."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scfm_core.analyses.cluster_cells import ClusterCells
+from scfm_core.analyses.embed_cells import EmbedCells
+from scfm_core.analyses.grouping import ByClusters, ByColumn, BySelections, group_labels
+from scfm_core.cell_set import CellSet
+from scfm_core.dataset import Dataset
+from scfm_core.engine import Engine
+from scfm_core.errors import RequestError
+from tests.analyses.planted import bag_card, dataset_of
+
+
+class Answers:
+    """A context that answers nested questions through an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.compute = engine.compute
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    counts = np.random.default_rng(0).poisson(0.3, (40, 600))
+    counts[11, :500] = 0
+    kinds = ["B", "T", None, "T"] * 10
+    return dataset_of(tmp_path, counts, {"kind": kinds, "lane": np.arange(40) % 2, "score": [0.5, np.nan] * 20})
+
+
+def test_by_column(dataset: Dataset, engine: Engine) -> None:
+    context = Answers(engine)
+    assert group_labels(context, dataset, ByColumn("kind"))[:4].tolist() == ["B", "T", "", "T"]
+    assert group_labels(context, dataset, ByColumn("lane"))[:2].tolist() == ["0", "1"]
+    assert group_labels(context, dataset, ByColumn("score"))[:2].tolist() == ["0.5", ""]
+    with pytest.raises(RequestError, match="no column 'sort'. Its columns: kind, lane, score"):
+        group_labels(context, dataset, ByColumn("sort"))
+
+
+def test_by_clusters(dataset: Dataset, engine: Engine, tmp_path: Path) -> None:
+    clusters = ClusterCells(EmbedCells(dataset, bag_card()))
+    labels = group_labels(Answers(engine), dataset, ByClusters(clusters))
+    assert labels[11] == ""
+    expected = engine.compute(clusters).labels
+    assert [label or "-1" for label in labels] == expected.astype(str).tolist()
+    other = dataset_of(tmp_path, np.ones((40, 3), dtype=int))
+    with pytest.raises(RequestError, match="another dataset"):
+        group_labels(Answers(engine), other, ByClusters(clusters))
+
+
+def test_by_selections(dataset: Dataset, engine: Engine) -> None:
+    left = CellSet.from_positions("left", [0, 1, 5], 40)
+    right = CellSet.from_positions("right", [2, 39], 40)
+    labels = group_labels(Answers(engine), dataset, BySelections((left, right)))
+    assert np.flatnonzero(labels == "left").tolist() == [0, 1, 5]
+    assert np.flatnonzero(labels == "right").tolist() == [2, 39]
+    assert (labels == "").sum() == 35
+
+
+def test_selections_that_cannot_be_compared(dataset: Dataset, engine: Engine) -> None:
+    left = CellSet.from_positions("left", [0, 1, 5], 40)
+    for others, words in {
+        (CellSet.from_positions("right", [1, 5, 6], 40),): "2 cells are in 'right' and in another selection",
+        (CellSet.from_positions("left", [7], 40),): "a name of its own",
+        (CellSet.from_positions("right", [7], 41),): "made among 41 cells, but this dataset has 40",
+    }.items():
+        with pytest.raises(RequestError, match=words):
+            group_labels(Answers(engine), dataset, BySelections((left, *others)))
