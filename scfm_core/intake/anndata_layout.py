@@ -37,8 +37,9 @@ def read_anndata(root: Any, file_format: str, limits: Limits) -> Contents:
     nodes: dict[str, tuple[Any, pd.DataFrame]] = {}
     if "X" in root:
         nodes["X"] = (root["X"], genes)
-    for name in root["layers"] if "layers" in root else ():
-        nodes[f"layers/{name}"] = (root["layers"][name], genes)
+    layers = root.get("layers", {})
+    for name in layers:
+        nodes[f"layers/{name}"] = (layers[name], genes)
     if "raw.X" in root and "raw.var" in root:
         nodes["raw"] = (root["raw.X"], _table(root, "raw.var", limits))
     elif "raw" in root and "X" in root["raw"] and "var" in root["raw"]:
@@ -112,7 +113,7 @@ def _column(table: Any, name: str, limits: Limits) -> Any:
         return None
     if len(node.shape) != 1:
         return None
-    legacy = table["__categories"] if "__categories" in table else {}
+    legacy = table.get("__categories", {})
     values = _array(node, limits)
     return _categorical(values, _array(legacy[name], limits)) if name in legacy else values
 

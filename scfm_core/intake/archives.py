@@ -5,19 +5,19 @@ import gzip
 import lzma
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from scfm_core.errors import DatasetError
 from scfm_core.intake.limits import Limits, Unpacking, check_entries
 
-_OPENERS = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+_OPENERS: dict[str, Callable[[Path], Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 
 
 def decompress(path: Path, method: str, target: Path, unpacking: Unpacking) -> Path:
     """Write what a ``"gzip"``, ``"bzip2"`` or ``"xz"`` file holds to ``target``."""
-    with _OPENERS[method](path, "rb") as source:
+    with _OPENERS[method](path) as source:
         unpacking.copy(cast(BinaryIO, source), target)
     return target
 
@@ -51,8 +51,9 @@ def unpack(path: Path, kind: str, folder: Path, limits: Limits) -> list[Path]:
 
 
 def decompress_members(files: list[Path], folder: Path, target: Path, limits: Limits) -> list[Path]:
-    """Copy the text files of ``folder`` to ``target``, gzipped ones as what they hold, under their names without .gz."""
-    texts = [path for path in files if path.name.lower().removesuffix(".gz").endswith((".mtx", ".tsv", ".csv", ".txt"))]
+    """Copy the text files of ``folder`` to ``target``; gzipped ones are unpacked and lose the ``.gz`` of their name."""
+    kinds = (".mtx", ".tsv", ".csv", ".txt")
+    texts = [path for path in files if path.name.lower().removesuffix(".gz").endswith(kinds)]
     unpacking = Unpacking(limits, sum(path.stat().st_size for path in texts))
     out: list[Path] = []
     for path in texts:

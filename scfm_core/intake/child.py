@@ -18,7 +18,18 @@ from scfm_core.intake.doctor import Examination, examine
 from scfm_core.intake.findings import Inspection, choices_from_json
 from scfm_core.intake.limits import Limits
 
-_FORBIDDEN = ("pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.")
+_FORBIDDEN = (
+    "pickle.find_class",
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "socket.connect",
+    "socket.bind",
+    "socket.sendto",
+    "socket.getaddrinfo",
+)
 
 
 def main() -> None:
@@ -34,7 +45,6 @@ def main() -> None:
         answer = {"error": {"message": str(error), "code": error.code}}
     except readers.READ_ERRORS as error:
         refused = readers.unreadable(job["file_name"], error)
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
         answer = {"error": {"message": str(refused), "code": refused.code}}
     json.dump(answer, answer_file)
     answer_file.close()

@@ -94,7 +94,8 @@ class Sparse(Matrix):
     def __init__(self, parts: Any, shape: tuple[int, int], limits: Limits, *, by_gene: bool = False) -> None:
         super().__init__(shape, limits)
         self._data, self._indices = parts["data"], parts["indices"]
-        self._by_gene, self._whole = by_gene, None
+        self._by_gene = by_gene
+        self._whole: csr_matrix | None = None
         check_numbers(self._data.dtype, "The matrix")
         for part in ("data", "indices", "indptr"):
             check_chunks(parts[part], limits)

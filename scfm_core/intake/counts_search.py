@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from scfm_core.errors import DatasetError
 from scfm_core.intake.contents import Candidate
 from scfm_core.intake.findings import Finding
-from scfm_core.intake.values import Judgement, Kind, data_over, judge
+from scfm_core.intake.values import Judgement, Kind, common_offset, data_over, judge
 
 _AS_THEY_ARE: tuple[Kind, ...] = ("counts", "thinned", "binary")
 _RECOVERABLE: tuple[Kind, ...] = ("times-constant", "normalised", "log")
@@ -186,7 +186,11 @@ def _direct(
 
 
 def _others(chosen: str, judged: list[tuple[Candidate, Judgement]]) -> str:
-    rest = [f"{place(c.name)} ({_IN_WORDS[j.kind]}, {c.values.shape[1]:,} genes)" for c, j in judged if c.name != chosen]
+    rest = [
+        f"{place(candidate.name)} ({_IN_WORDS[judgement.kind]}, {candidate.values.shape[1]:,} genes)"
+        for candidate, judgement in judged
+        if candidate.name != chosen
+    ]
     return f" Not taken: {'; '.join(rest)}." if rest else ""
 
 
@@ -205,8 +209,10 @@ def _recovered(candidate: Candidate, judgement: Judgement) -> Found | None:
         matrix = csr_matrix((data_over(loaded, whole.factor), loaded.indices, loaded.indptr), loaded.shape)
         how = f"All values of {where} are whole multiples of {whole.factor:g}, so they were divided by it."
     else:
-        back = recover_counts(loaded * np.log(judgement.base)) if judgement.base in (2.0, 10.0) else None
-        back = recover_counts(loaded) if back is None else back
+        back = recover_counts(loaded)
+        offset = common_offset(loaded) if back is None else 0.0
+        if offset:
+            back = recover_counts(csr_matrix((loaded.data - offset, loaded.indices, loaded.indptr), loaded.shape))
         if back is None or judge(back).kind not in ("counts", "thinned"):
             return None
         matrix = back
@@ -214,6 +220,7 @@ def _recovered(candidate: Candidate, judgement: Judgement) -> Found | None:
             f"{where[0].upper()}{where[1:]} holds {_IN_WORDS[judgement.kind]}, but inside every cell the values are "
             "whole multiples of one number, the value of a single molecule. Dividing by it gives the counts back."
         )
+        how += f" A constant of {offset:.1g} that had been added to every value was taken off first." if offset else ""
     finding = Finding(
         code="counts-recovered",
         level="note",

@@ -86,8 +86,7 @@ def examine(contents: Contents, wanted: Choices | None = None, *, title: str = "
     advice = [*map(_Advice, contents.findings), *advice, *_counts_advice(found)]
     choices = replace(_columns_chosen(contents.cells, wanted), counts_from=found.source)
     if found.matrix is None:
-        organism = wanted.organism if wanted and wanted.organism != "unknown" else _organism(found.genes)
-        choices = replace(choices, organism=organism)
+        choices = choices if choices.organism != "unknown" else replace(choices, organism=_organism(found.genes))
         return Examination(
             n_cells=found.shape[0],
             n_genes=found.shape[1],
@@ -95,7 +94,7 @@ def examine(contents: Contents, wanted: Choices | None = None, *, title: str = "
             findings=_findings(advice, choices),
             dataset=None,
         )
-    counts, choices, more = _named(contents, found, wanted, choices)
+    counts, choices, more = _named(contents, found.matrix, found.genes, choices)
     advice += more
     for step in (_unique_cells, _totals, _emptied, _plausible, _columns):
         counts, choices, more = step(counts, choices, wanted)
@@ -179,20 +178,21 @@ def _organism(genes: pd.DataFrame) -> Organism:
 
 
 def _named(
-    contents: Contents, found: Found, wanted: Choices | None, choices: Choices
+    contents: Contents, matrix: csr_matrix, genes: pd.DataFrame, choices: Choices
 ) -> tuple[_Counts, Choices, list[_Advice]]:
     """Keep genes, find their Ensembl ids, sum genes of one id."""
-    matrix, genes, advice = found.matrix, found.genes, []
+    advice: list[_Advice] = []
     is_gene = expression_features(genes)
     if is_gene is not None:
         matrix, genes = matrix[:, np.flatnonzero(is_gene)], genes[is_gene]
         advice.append(_Advice(_other_features(is_gene)))
     names = read_names(genes)
-    organism = wanted.organism if wanted and wanted.organism != "unknown" else _organism(genes)
+    said = choices.organism != "unknown"
+    organism = choices.organism if said else _organism(genes)
     resolved = resolve(names.ids, names.symbols, organism)
     matrix, gene_ids, symbols, n_collapsed = collapse(matrix, resolved.gene_ids, resolved.symbols)
     counts = _Counts(matrix=matrix, gene_ids=gene_ids, symbols=symbols, cells=contents.cells)
-    advice += _organism_advice(organism, has_ids=bool(names.ids), wanted=wanted)
+    advice += _organism_advice(organism, has_ids=bool(names.ids), said=said)
     advice += _gene_advice(resolved, n_collapsed, organism)
     return counts, replace(choices, organism=organism), advice
 
@@ -207,15 +207,14 @@ def _other_features(is_gene: NDArray[np.bool_]) -> Finding:
     )
 
 
-def _organism_advice(organism: Organism, *, has_ids: bool, wanted: Choices | None) -> list[_Advice]:
-    said = wanted is not None and wanted.organism == organism
+def _organism_advice(organism: Organism, *, has_ids: bool, said: bool) -> list[_Advice]:
     names = "Ensembl gene ids" if has_ids else "gene symbols"
     if organism == "unknown":
         finding = Finding(
             code="organism-unknown",
             level="warning",
             title="The organism is not recognised",
-            reason="Too few of the gene names are known human or mouse genes. Models that need them will find no genes.",
+            reason="Too few of the names are known human or mouse genes. Models that need them will find no genes.",
         )
         return [_Advice(finding, "These are human genes", (("organism", "human"),))]
     how = "as you said" if said else f"from its {names}"
@@ -278,7 +277,8 @@ def _totals(counts: _Counts, choices: Choices, wanted: Choices | None) -> tuple[
         column = wanted.totals_from or find_totals(counts.cells, sums)
     if column is None:
         n_genes = len(counts.gene_ids)
-        return counts, replace(choices, totals_from=None), [_Advice(_cut_genes(n_genes))] if n_genes < _FEW_GENES else []
+        advice = [_Advice(_cut_genes(n_genes))] if n_genes < _FEW_GENES else []
+        return counts, replace(choices, totals_from=None), advice
     values = _numbers(counts.cells, column)
     if not covers(values, sums):
         msg = f"Column {column!r} is smaller than the counts of some cells, so it is not their total. Choose another."
@@ -336,8 +336,7 @@ def _emptied(counts: _Counts, choices: Choices, wanted: Choices | None) -> tuple
             cells=counts.cells.iloc[kept_cells],
             totals=None if counts.totals is None else counts.totals[kept_cells],
         )
-    asked = {name: getattr(wanted, name) if wanted else False for name in ("drop_empty_cells", "drop_empty_genes")}
-    return counts, replace(choices, **asked), advice
+    return counts, choices, advice
 
 
 def _empty_advice(what: str, n_empty: int, *, dropped: bool) -> list[_Advice]:
@@ -396,7 +395,12 @@ def _plausible(counts: _Counts, choices: Choices, wanted: Choices | None) -> tup
 def _columns_chosen(cells: pd.DataFrame, wanted: Choices | None) -> Choices:
     if wanted is None:
         roles: dict[Role, str] = find_roles(cells)
-        return Choices(**{str(role): column for role, column in roles.items()})
+        return Choices(
+            batch=roles.get("batch"),
+            donor=roles.get("donor"),
+            condition=roles.get("condition"),
+            cell_type=roles.get("cell_type"),
+        )
     missing = [column for column in wanted.roles.values() if column not in cells.columns]
     if missing:
         msg = (

@@ -167,7 +167,7 @@ def _environment(scratch: Path) -> dict[str, str]:
 
 def _died(name: str, status: int | None, said: str, limits: Limits) -> DatasetError:
     if status is None or status == -24:  # SIGXCPU
-        msg = f"{name!r} was not read within {limits.time_seconds:,} seconds. Cut it into samples, or bring it as .h5ad."
+        msg = f"{name!r} was not read within {limits.time_seconds:,} s. Cut it into samples, or bring it as .h5ad."
         return DatasetError(msg, "too-slow")
     if status == -9 or "MemoryError" in said:
         msg = f"{name!r} needs more memory than this machine can give to one file. Cut it into samples."

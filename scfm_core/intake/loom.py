@@ -26,8 +26,9 @@ def read_loom(file: Any, limits: Limits) -> Contents:
     genes = _named(_attributes(file["row_attrs"], n_genes, limits), (*_GENE_NAMES, *_GENE_IDS), n_genes)
     cells = _named(_attributes(file["col_attrs"], n_cells, limits), _CELL_NAMES, n_cells)
     nodes = {"X": file["matrix"]}
-    for name in file["layers"] if "layers" in file else ():
-        nodes[f"layers/{name}"] = file["layers"][name]
+    layers = file.get("layers", {})
+    for name in layers:
+        nodes[f"layers/{name}"] = layers[name]
     candidates = []
     for name, node in nodes.items():
         check_storable(node)

@@ -1,11 +1,10 @@
 """Tells the format of a file by its content and opens it with the reader for that format."""
 
-import bz2
-import gzip
 import lzma
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from scfm_core.errors import DatasetError
@@ -139,7 +138,7 @@ def _read_hdf5(file: object, limits: Limits) -> Contents:
             return read(file, limits)
     held = ", ".join(sorted(map(str, file))[:8]) if hasattr(file, "__iter__") else ""
     seurat = " It looks like h5Seurat; convert it to .h5ad first." if "assays" in held else ""
-    msg = f"This HDF5 file is laid out neither as AnnData nor 10x nor loom; it holds: {held}.{seurat} Read are: {FORMATS}."
+    msg = f"This HDF5 file is laid out neither as AnnData nor 10x nor loom; it holds: {held}.{seurat} Read: {FORMATS}."
     raise DatasetError(msg, "unknown-format")
 
 
@@ -196,8 +195,6 @@ def _files_of_folder(folder: Path, limits: Limits) -> list[Path]:
 
 
 def _with_remark(contents: Contents, path: Path, kind: str) -> Contents:
-    from dataclasses import replace
-
     suffix = path.suffix.lower()
     expected = [name for name, suffixes in _SUFFIXES.items() if suffix in suffixes]
     if not expected or kind in expected:

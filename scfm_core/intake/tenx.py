@@ -1,4 +1,4 @@
-"""Reads the matrices that Cell Ranger, STARsolo and their kind write: HDF5 in two layouts, and folders of text files."""
+"""Reads what Cell Ranger, STARsolo and their kind write: HDF5 in two layouts, and folders of text files."""
 
 import re
 from collections.abc import Sequence

@@ -170,6 +170,29 @@ def _undo_log(matrix: csr_matrix, base: float) -> csr_matrix:
     return out
 
 
+def common_offset(matrix: csr_matrix) -> float:
+    """Return the small constant that was added to all non-zero values of normalised counts, 0 where there is none.
+
+    Some pipelines add a pseudo-count before a logarithm and subtract another one after it, so that a value is
+    ``scale * count + offset``. A line through the values of each cell over their nearest multiples shows the offset.
+    """
+    offsets, spans = [], []
+    for start, stop in zip(matrix.indptr[:200], matrix.indptr[1:201], strict=False):
+        values = np.asarray(matrix.data[start:stop], dtype=np.float64)
+        if values.size < _FEWEST_VALUES or values.min() <= 0:
+            continue
+        nearest = np.rint(values / values.min())
+        if np.ptp(nearest) < 2 or np.abs(values / values.min() - nearest).max() > 0.05:
+            continue
+        slope, offset = np.polyfit(nearest, values, 1)
+        offsets.append(offset)
+        spans.append(slope)
+    if len(offsets) < 3:
+        return 0.0
+    middle, half = float(np.median(offsets)), float(np.quantile(np.abs(offsets - np.median(offsets)), 0.75))
+    return middle if half < 0.2 * abs(middle) < 0.01 * float(np.median(spans)) else 0.0
+
+
 def _totals(matrix: csr_matrix) -> NDArray[np.float64]:
     totals = np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
     return totals[totals > 0]

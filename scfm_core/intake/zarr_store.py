@@ -75,7 +75,7 @@ def _check_v2(metadata: Any) -> None:
     names = [codec.get("id") if isinstance(codec, dict) else codec for codec in codecs if codec is not None]
     _check_names(names, _V2_CODECS)
     if "|O" in str(metadata.get("dtype")) and "vlen-utf8" not in names:
-        msg = "The zarr store holds an array of objects, which may run code when it is read. Save numbers and text only."
+        msg = "The zarr store holds an array of objects, which may run code when read. Save numbers and text only."
         raise DatasetError(msg, "unsafe-dtype")
 
 
