@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -57,8 +57,7 @@ class BertShape:
         if config.get("hidden_act", "relu") != "relu":
             msg = f"Expected a network with hidden_act 'relu', found {config['hidden_act']!r}. Choose other weights."
             raise ModelError(msg, "unsuitable-weights")
-        missing = [name for name, field in cls.__dataclass_fields__.items() if name not in config and "_" in name]
-        needed = [name for name in missing if not hasattr(cls, name)]
+        needed = [name for name in cls.__dataclass_fields__ if name not in config and not hasattr(cls, name)]
         if needed:
             msg = f"The config.json of the weights lacks {', '.join(needed)}. Get the weights again."
             raise ModelError(msg, "unsuitable-weights")
@@ -247,13 +246,13 @@ def gene_bert(shape: BertShape, state: Mapping[str, Tensor], device: str) -> Gen
         )
         raise ModelError(msg, "unsuitable-weights")
     heads = {name: torch.zeros(value.shape) for name, value in network.state_dict().items() if name not in wanted}
-    usable = {name: value.float() for name, value in state.items() if name in wanted or found[name] == _size(heads, name)}
+    usable = {
+        name: value.float()
+        for name, value in state.items()
+        if name in wanted or (name in heads and found[name] == tuple(heads[name].shape))
+    }
     network.load_state_dict({**heads, **usable}, assign=True)
     return network.to(device).eval()
-
-
-def _size(tensors: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:
-    return tuple(tensors[name].shape) if name in tensors else None
 
 
 def layers_to_run(n_layers: int, layer: int) -> int:
@@ -302,8 +301,10 @@ def token_states(network: GeneBert, tokens: Tokens, *, n_layers: int, precision:
 
 def mean_per_cell(states: Tensor, tokens: Tokens) -> NDArray[np.float32]:
     """Return the mean state of each cell, shape ``(n_cells, hidden_size)``; NaN for a cell without tokens."""
+    if states.device.type == "mps":  # which has no segment_reduce
+        states = states.cpu()
     lengths = torch.from_numpy(tokens.lengths).to(states.device)
     with memory_errors(), torch.inference_mode():
         means = torch.segment_reduce(states, "mean", lengths=lengths, axis=0)
-    means[lengths == 0] = float("nan")
+        means[lengths == 0] = float("nan")
     return cast(NDArray[np.float32], means.cpu().numpy())

@@ -1,6 +1,7 @@
 """How the bundled weights of scfm-mini were made: which cells of which public files, and how often each is drawn.
 
-Run as ``python -m scfm_core.training.bundled FOLDER OUT`` on a folder that holds the five files.
+Run as ``python -m scfm_core.training.bundled FOLDER OUT MINUTES [START]`` on a folder that holds the five files;
+with the folder of an earlier run as ``START``, its network is trained further.
 """
 
 import logging
@@ -70,17 +71,11 @@ def _read(
 
 
 def _say(point: CurvePoint) -> None:
-    _log.info(
-        "step %d, %.0f s: training loss %.3f, validation loss %.3f, accuracy %.3f",
-        point.step,
-        point.seconds,
-        point.train_loss,
-        point.validation_loss,
-        point.validation_accuracy,
-    )
+    _log.info("%s", point)
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    minutes = float(sys.argv[3]) if len(sys.argv) > 3 else PretrainSettings.minutes
-    pretrain_on(bundled_parts(Path(sys.argv[1])), Path(sys.argv[2]), PretrainSettings(minutes=minutes), _say)
+    source, out, minutes, *start = sys.argv[1:]
+    settings = PretrainSettings(minutes=float(minutes))
+    pretrain_on(bundled_parts(Path(source)), Path(out), settings, _say, start=Path(start[0]) if start else None)

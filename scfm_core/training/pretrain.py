@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
-from safetensors.torch import save_file
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 
-from scfm_core.tensors import BertShape, GeneBert, available_devices, memory_errors
+from scfm_core.errors import ModelError
+from scfm_core.tensors import BertShape, GeneBert, available_devices, gene_bert, memory_errors
 from scfm_core.tokens import batches_by_length
 from scfm_core.training.batches import MaskedBatch, drawn_batches, masked
 from scfm_core.training.corpus import Corpus, CorpusPart, Vocabulary, build_corpus, learn_vocabulary
@@ -75,14 +77,14 @@ class CurvePoint:
     Attributes
     ----------
     train_loss
-        Mean over the steps since the last point, nats per hidden gene; NaN before the first step.
+        Mean over the steps since the last point, nats per hidden gene; None before the first step.
     validation_loss, validation_accuracy
         On the same held-out cells with the same hidden genes at every point.
     """
 
     step: int
     seconds: float
-    train_loss: float
+    train_loss: float | None
     validation_loss: float
     validation_accuracy: float
 
@@ -122,8 +124,10 @@ def pretrain_on(
     out: Path,
     settings: PretrainSettings,
     report: Callable[[CurvePoint], None] = lambda point: None,
+    *,
+    start: Path | None = None,
 ) -> TrainingReport:
-    """Train a network from scratch and write it to a folder that the model ``scfm-mini`` loads.
+    """Train a network, from scratch or from where another run ended, into a folder that the model ``scfm-mini`` loads.
 
     The folder holds the best weights so far whenever the run is stopped.
 
@@ -135,11 +139,16 @@ def pretrain_on(
         Folder for ``model.safetensors``, ``config.json``, ``vocabulary.json`` and ``training.json``.
     report
         Called at every point of the validation curve.
+    start
+        Folder of an earlier run on the same cells with the same seed, whose network is trained further: the learning
+        rate warms up anew, the same cells stay held out, and the record goes on.
 
     Raises
     ------
     DatasetError
         If no gene or no cell is left to train on.
+    ModelError
+        If the network in ``start`` has another vocabulary or shape.
     """
     vocabulary = learn_vocabulary(parts, min_cells=settings.min_cells)
     corpus = build_corpus(
@@ -150,6 +159,8 @@ def pretrain_on(
         seed=settings.seed,
     )
     run = _Run(parts=parts, corpus=corpus, vocabulary=vocabulary, settings=settings)
+    if start is not None:
+        run.go_on_from(start)
     out.mkdir(parents=True, exist_ok=True)
     write_vocabulary(out, vocabulary)
     _write_json(out / CONFIG, {**asdict(run.network.shape), "hidden_act": "relu", "model_type": "bert"})
@@ -184,11 +195,31 @@ class _Run:
             self.network.cls.predictions.bias.copy_(torch.from_numpy(self.log_frequency))
         self.validation = _validation_batches(self.corpus, self.vocabulary.size, self.settings)
         self.optimiser = _optimiser(self.network, self.settings)
+        self.first_step, self.earlier_seconds = 0, 0.0
         self.started = time.monotonic()
+
+    def go_on_from(self, start: Path) -> None:
+        """Take over the network and the record of an earlier run."""
+        vocabulary, record = (json.loads((start / name).read_text()) for name in (VOCABULARY, RECORD))
+        if tuple(vocabulary["gene_ids"]) != self.vocabulary.gene_ids:
+            msg = (
+                f"The earlier run reads {len(vocabulary['gene_ids']):,} genes, these cells give "
+                f"{len(self.vocabulary.gene_ids):,} others. Train further on the same cells, or start anew."
+            )
+            raise ModelError(msg, "unsuitable-weights")
+        network = gene_bert(self.network.shape, load_file(start / WEIGHTS), self.device)
+        self.network.load_state_dict(network.state_dict())
+        self.curve = [CurvePoint(**point) for point in record["curve"]]
+        best = self.best
+        self.step = self.first_step = best.step
+        self.earlier_seconds = best.seconds
+        self.curve = [point for point in self.curve if point.step < best.step]
+        self.tokens_seen, self.cells_seen = record["tokens_seen"], record["cells_seen"]
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self.started
+        """Time spent training, an earlier run's included."""
+        return self.earlier_seconds + time.monotonic() - self.started
 
     @property
     def best(self) -> CurvePoint:
@@ -197,7 +228,7 @@ class _Run:
     def points(self) -> Iterator[CurvePoint]:
         """Train, and yield at every point of the validation curve."""
         settings = self.settings
-        random = np.random.default_rng(settings.seed + 1)
+        random = np.random.default_rng([settings.seed + 1, self.first_step])
         batches = drawn_batches(self.corpus, random, token_budget=settings.token_budget, contexts=settings.contexts)
         losses: list[float] = []
         yield self._point(losses)
@@ -214,7 +245,9 @@ class _Run:
                 last_seconds, last_step = self.seconds, self.step
 
     def _progress(self) -> float:
-        return max(self.step / self.settings.max_steps, self.seconds / (self.settings.minutes * 60.0))
+        seconds = self.seconds - self.earlier_seconds
+        steps = self.step - self.first_step
+        return max(steps / self.settings.max_steps, seconds / (self.settings.minutes * 60.0))
 
     def _step(self, batch: MaskedBatch) -> float:
         rate = self.settings.learning_rate * _schedule(self._progress(), self.settings.warm_up)
@@ -252,7 +285,7 @@ class _Run:
         point = CurvePoint(
             step=self.step,
             seconds=round(self.seconds, 1),
-            train_loss=float(np.mean(losses)) if losses else math.nan,
+            train_loss=float(np.mean(losses)) if losses else None,
             validation_loss=summed / n_hidden,
             validation_accuracy=right / n_hidden,
         )
@@ -314,11 +347,12 @@ def _schedule(progress: float, warm_up: float) -> float:
     return 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min((progress - warm_up) / (1.0 - warm_up), 1.0)))
 
 
-def _log_frequency(corpus: Corpus, size: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _log_frequency(corpus: Corpus, size: int) -> NDArray[np.float32]:
     """Return the log share of each token id among the tokens of the training cells, one added to each count."""
     weight = np.repeat(corpus.weights, corpus.tokens.lengths) * int((corpus.weights > 0).sum())
     counts = np.bincount(corpus.tokens.genes, weights=weight, minlength=size) + 1.0
-    return np.log(counts / counts.sum()).astype(np.float32)
+    log_share: NDArray[np.float32] = np.log(counts / counts.sum()).astype(np.float32)
+    return log_share
 
 
 def _validation_batches(corpus: Corpus, size: int, settings: PretrainSettings) -> list[MaskedBatch]:
@@ -341,14 +375,5 @@ def _write_weights(path: Path, network: GeneBert) -> None:
 
 def _write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(_finite(value), indent=indent))
+    partial.write_text(json.dumps(value, indent=indent))
     partial.replace(path)
-
-
-def _finite(value: Any) -> Any:
-    """Return the value with None for NaN, which JSON does not know."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,167 @@
+"""Principal components of the dataset itself: the baseline that stands beside every model."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from scfm_core.dataset import CellCounts, Dataset
+from scfm_core.errors import DatasetError, ModelError
+from scfm_core.model import Arrays, CellStates, EmbedOptions, ModelSpec
+from scfm_core.tokens import GeneEdit, Tokens, counts_in_vocabulary, without_genes
+
+N_VARIABLE_GENES = 2000
+N_COMPONENTS = 50
+COUNTS_PER_CELL = 10_000.0
+
+
+def fit_pca(dataset: Dataset) -> dict[str, NDArray[Any]]:
+    """Choose the variable genes of a dataset and find the directions in which its cells differ most.
+
+    Counts are scaled to 10,000 per cell and ``log(1 + x)`` is taken; up to 2,000 highly variable genes are chosen (all
+    expressed genes where there are no more), centred, not scaled; cells without counts play no part. The components
+    are eigenvectors of the genes' covariance, exact and with a fixed sign: the largest loading is positive.
+
+    Returns
+    -------
+    ``gene_ids`` of the chosen genes, shape ``(n_chosen,)``; their ``mean``, same shape; ``components``, shape
+    ``(n_chosen, n_components)``, with 50 components, or fewer where there are few cells or genes.
+
+    Raises
+    ------
+    DatasetError
+        If fewer than two cells have counts.
+
+    References
+    ----------
+    Satija et al. 2015, doi:10.1038/nbt.3192, for the choice of genes; Luecken & Theis 2019, doi:10.15252/msb.20188746.
+    """
+    counts = dataset.counts()
+    matrix = log_normalised(counts.matrix, counts.total_counts)
+    matrix = matrix[np.diff(matrix.indptr) > 0]
+    if matrix.shape[0] < 2:
+        msg = (
+            f"Principal components need at least two cells with counts, found {matrix.shape[0]} "
+            f"among {dataset.n_cells:,} cells. Choose another dataset or loosen its filter."
+        )
+        raise DatasetError(msg, "too-few-cells")
+    chosen = _variable_genes(matrix)
+    matrix = matrix[:, chosen]
+    mean = np.asarray(matrix.mean(axis=0)).ravel()
+    gram = (matrix.T @ matrix).toarray() / matrix.shape[0] - np.outer(mean, mean)
+    n_components = min(N_COMPONENTS, matrix.shape[0] - 1, len(chosen))
+    _, vectors = np.linalg.eigh(gram)  # eigenvalues ascend
+    components = vectors[:, ::-1][:, :n_components]
+    largest = np.abs(components).argmax(axis=0)
+    components = components * np.where(components[largest, np.arange(n_components)] < 0, -1.0, 1.0)
+    return {"gene_ids": np.array(counts.gene_ids)[chosen], "mean": mean, "components": components}
+
+
+def log_normalised(matrix: csr_matrix, total_counts: NDArray[np.float64]) -> csr_matrix:
+    """Return ``log(1 + counts per 10,000)``, same shape, float64.
+
+    Examples
+    --------
+    >>> log_normalised(csr_matrix([[1, 3]]), np.array([4.0])).toarray().round(3)
+    array([[7.824, 8.923]])
+    """
+    totals = np.repeat(total_counts, np.diff(matrix.indptr))
+    values = np.log1p(matrix.data / totals * COUNTS_PER_CELL)
+    return csr_matrix((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+class PcaModel:
+    """Fitted components; a cell's tokens are its chosen genes with their log-normalised values.
+
+    A cell that expresses none of the chosen genes has no tokens, hence no vector, like a cell without counts. To
+    delete a gene is to set its value to zero; the other values stay, as the cell's total is held fixed.
+    """
+
+    def __init__(self, fitted: Arrays) -> None:
+        self.gene_ids = tuple(str(gene_id) for gene_id in fitted["gene_ids"])
+        self._position = {gene_id: position for position, gene_id in enumerate(self.gene_ids)}
+        self._components = np.asarray(fitted["components"], dtype=np.float64)
+        self._origin = np.asarray(fitted["mean"], dtype=np.float64) @ self._components
+
+    def encode(self, counts: CellCounts) -> Tokens:
+        """See `CellModel.encode`."""
+        matrix = counts_in_vocabulary(counts, self._position, size=len(self.gene_ids))
+        matrix = log_normalised(matrix, counts.total_counts)
+        return Tokens(
+            matrix.indices.astype(np.int32), matrix.data.astype(np.float32), matrix.indptr.astype(np.int64)
+        )
+
+    def edit(self, tokens: Tokens, edits: Sequence[GeneEdit]) -> Tokens:
+        """See `CellModel.edit`."""
+        known = [self._position[edit.gene_id] for edit in edits if edit.gene_id in self._position]
+        return without_genes(tokens, np.array(known, dtype=np.int64))
+
+    def embed(self, tokens: Tokens, options: EmbedOptions) -> CellStates:
+        """See `CellModel.embed`; there is nothing to choose."""
+        shape = (tokens.n_cells, len(self.gene_ids))
+        values = csr_matrix((tokens.values.astype(np.float64), tokens.genes, tokens.offsets), shape=shape)
+        points = (values @ self._components - self._origin).astype(np.float32)
+        points[tokens.lengths == 0] = np.nan
+        return CellStates(points)
+
+
+def _variable_genes(matrix: csr_matrix) -> NDArray[np.int64]:
+    """Return the columns of the highly variable genes of log-normalised values, ascending."""
+    import scanpy as sc
+    from anndata import AnnData
+
+    expressed = np.flatnonzero(np.bincount(matrix.indices, minlength=matrix.shape[1]))
+    if len(expressed) <= N_VARIABLE_GENES:
+        return expressed
+    data = AnnData(matrix[:, expressed])
+    data.uns["log1p"] = {"base": None}
+    with warnings.catch_warnings():  # scanpy tells of its own future, and of bins with a single gene
+        warnings.simplefilter("ignore")
+        table = sc.pp.highly_variable_genes(data, n_top_genes=N_VARIABLE_GENES, flavor="seurat", inplace=False)
+    score = np.nan_to_num(table["dispersions_norm"].to_numpy(dtype=np.float64), nan=-np.inf)
+    return np.sort(expressed[np.argsort(-score, kind="stable")[:N_VARIABLE_GENES]])
+
+
+def _load(folder: Path | None, device: str, fitted: Arrays) -> PcaModel:
+    if "components" not in fitted:
+        msg = "PCA is fitted to each dataset before it embeds; none were given. Embed through EmbedCells."
+        raise ModelError(msg, "not-fitted")
+    return PcaModel(fitted)
+
+
+SPECS = (
+    ModelSpec(
+        key="pca",
+        title="PCA",
+        revision="1",
+        summary=(
+            "The directions in which the cells of this dataset differ most, found in the dataset itself: "
+            "no pre-training, and the yardstick for every model that has one."
+        ),
+        organisms=("human", "mouse", "unknown"),
+        vocabulary=f"the {N_VARIABLE_GENES:,} most variable genes of the dataset",
+        embedding_size=N_COMPONENTS,
+        max_tokens=None,
+        n_parameters=None,
+        licence="BSD-3-Clause",
+        citation="Pearson, On lines and planes of closest fit to systems of points in space, 1901",
+        doi="10.1080/14786440109462720",
+        training_data="none; fitted to the chosen dataset",
+        known_limits=(
+            "Linear: it cannot tell apart what only a combination of genes shows.",
+            "Knows nothing beyond this dataset; vectors of two datasets cannot be compared.",
+            "Batches differ in it as much as the counts do.",
+            "Deleting a gene takes its own share out of the vector and changes no other gene: "
+            "the effect says how much the gene varies, not what it does.",
+            "A cell that expresses none of the variable genes gets no vector.",
+        ),
+        load=_load,
+        fit=fit_pca,
+        poolings=("projection",),
+        is_baseline=True,
+    ),
+)
