@@ -20,6 +20,7 @@ from scfm_core.errors import DatasetError
 Organism = Literal["human", "mouse", "unknown"]
 Role = Literal["batch", "donor", "condition", "cell_type"]
 FORMAT_VERSION = 1
+_LARGEST_COUNT = 2**53  # whole numbers up to here are exact as floats too
 _PARTS = ("data", "indices", "indptr")
 
 
@@ -187,10 +188,10 @@ def open_dataset(path: Path) -> Dataset:
 
 
 def list_datasets(root: Path) -> list[Dataset]:
-    """Return the datasets in a folder, newest first."""
-    paths = [path.parent for path in root.glob("*/manifest.json")]
+    """Return the datasets in a folder, newest first; not those of another version, nor those being written."""
+    paths = [path.parent for path in root.glob("*/manifest.json") if not path.parent.name.startswith(".")]
     paths.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    return [open_dataset(path) for path in paths]
+    return [open_dataset(path) for path in paths if _manifest(path)["format_version"] == FORMAT_VERSION]
 
 
 def write_dataset(root: Path, new: NewDataset) -> Dataset:
@@ -210,8 +211,7 @@ def write_dataset(root: Path, new: NewDataset) -> Dataset:
     """
     _check(new)
     matrix = _smallest_integers(new.matrix)
-    totals = np.asarray(matrix.sum(axis=1), dtype=np.float64).ravel() if new.total_counts is None else new.total_counts
-    totals = np.asarray(totals, dtype=np.float64)
+    totals = _totals(new, matrix)
     cells = _plain_table(new.cells)
     sha256 = _content_hash(new, matrix, totals, cells)
     folder = root / sha256
@@ -219,32 +219,29 @@ def write_dataset(root: Path, new: NewDataset) -> Dataset:
         return open_dataset(folder)
     partial = root / f".{sha256[:12]}-{uuid.uuid4().hex}"
     partial.mkdir(parents=True)
-    _save_lines(partial / "by_cell", matrix, new.matrix.shape[1])
-    _save_lines(partial / "by_gene", csc_matrix(matrix), new.matrix.shape[0])
-    np.save(partial / "total_counts.npy", totals)
-    cells.to_parquet(partial / "cells.parquet")
-    genes = pd.DataFrame({"gene_id": list(new.gene_ids), "symbol": list(new.gene_symbols)})
-    genes.to_parquet(partial / "genes.parquet")
-    manifest = {
-        "format_version": FORMAT_VERSION,
-        "sha256": sha256,
-        "organism": new.organism,
-        "n_cells": int(matrix.shape[0]),
-        "n_genes": int(matrix.shape[1]),
-        "roles": dict(new.roles),
-        "title": new.title,
-        "notes": list(new.notes),
-    }
-    (partial / "manifest.json").write_text(json.dumps(manifest, indent=1))
     try:
-        partial.rename(folder)
-    except OSError:  # another writer was first; equal content, so theirs is as good
+        _save_lines(partial / "by_cell", matrix, matrix.shape[1])
+        _save_lines(partial / "by_gene", csc_matrix(matrix), matrix.shape[0])
+        np.save(partial / "total_counts.npy", totals)
+        cells.to_parquet(partial / "cells.parquet")
+        genes = pd.DataFrame({"gene_id": list(new.gene_ids), "symbol": list(new.gene_symbols)})
+        genes.to_parquet(partial / "genes.parquet")
+        (partial / "manifest.json").write_text(json.dumps(_new_manifest(new, sha256), indent=1))
+        if not folder.exists():
+            partial.rename(folder)
+    except OSError:
+        if not (folder / "manifest.json").is_file():  # else another writer was first, and equal content is as good
+            raise
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
     return open_dataset(folder)
 
 
 def subset_dataset(dataset: Dataset, keep: NDArray[np.bool_], *, title: str, note: str) -> Dataset:
     """Write a new dataset beside ``dataset`` with the cells where ``keep`` is true, shape ``(n_cells,)``."""
+    if keep.dtype != np.bool_ or keep.shape != (dataset.n_cells,):
+        msg = f"Expected one true or false for each of {dataset.n_cells:,} cells, found {keep.dtype} of {keep.shape}."
+        raise DatasetError(msg, "shape-mismatch")
     chosen = np.flatnonzero(keep)
     counts = dataset.counts(chosen)
     new = NewDataset(
@@ -273,38 +270,83 @@ def _check(new: NewDataset) -> None:
     if n_cells == 0 or n_genes == 0:
         msg = f"Expected at least one cell and one gene, found {n_cells:,} cells and {n_genes:,} genes."
         raise DatasetError(msg, "empty")
-    for what, names in (("gene id", pd.Index(new.gene_ids)), ("cell name", new.cells.index)):
-        if not names.is_unique:
-            msg = f"Every {what} must be unique; {names[names.duplicated()][0]!r} stands more than once."
+    names = (("gene id", pd.Index(new.gene_ids)), ("cell name", new.cells.index), ("column", new.cells.columns))
+    for what, index in names:
+        text = index.astype(str)
+        if not text.is_unique:
+            msg = f"Every {what} must be unique; {text[text.duplicated()][0]!r} stands more than once. Rename one."
             raise DatasetError(msg, "duplicate-names")
+    missing = [f"{column} ({role})" for role, column in new.roles.items() if column not in new.cells.columns]
+    if missing:
+        known = ", ".join(map(str, new.cells.columns)) or "none"
+        msg = f"The cell table has no column {', '.join(missing)}. Its columns: {known}."
+        raise DatasetError(msg, "unknown-column")
 
 
 def _smallest_integers(matrix: csr_matrix) -> csr_matrix:
+    """Return a copy with sorted indices, without zeros and repeats, in the smallest integer type."""
     data = np.asarray(matrix.data)
-    if data.size and (data.min() < 0 or (data.dtype.kind == "f" and not np.array_equal(data, np.rint(data)))):
-        msg = "Expected raw counts (whole numbers, none negative), found negative or fractional values."
+    whole = data.dtype.kind in "biu" or (data.dtype.kind == "f" and np.array_equal(data, np.rint(data)))
+    if not whole or (data.size and not 0 <= data.min() <= data.max() <= _LARGEST_COUNT):
+        msg = "Expected raw counts (whole numbers, none negative, none missing), found other values."
         raise DatasetError(msg, "not-counts")
-    dtype = np.min_scalar_type(int(data.max()) if data.size else 0)
-    out = csr_matrix((data.astype(dtype), matrix.indices, matrix.indptr), shape=matrix.shape)
+    # repeats are summed in 64 bits: 200 + 200 does not fit the type that 200 fits
+    dtype = np.min_scalar_type(int(data.max()) if data.size else 0) if matrix.has_canonical_format else np.int64
+    out = csr_matrix((data.astype(dtype), matrix.indices.copy(), matrix.indptr.copy()), shape=matrix.shape)
     out.sum_duplicates()
     out.eliminate_zeros()
-    out.sort_indices()
+    out.data = out.data.astype(np.min_scalar_type(int(out.data.max()) if out.nnz else 0), copy=False)
     return out
+
+
+def _totals(new: NewDataset, matrix: csr_matrix) -> NDArray[np.float64]:
+    sums = np.asarray(matrix.sum(axis=1, dtype=np.float64), dtype=np.float64).ravel()
+    if new.total_counts is None:
+        return sums
+    totals = np.asarray(new.total_counts, dtype=np.float64)
+    if totals.shape != sums.shape:
+        msg = f"Expected one total per cell, {len(sums):,} in all, found {totals.shape}."
+        raise DatasetError(msg, "shape-mismatch")
+    if not (np.isfinite(totals) & (totals >= sums)).all():
+        msg = (
+            f"The total counts of a cell are over all measured genes and no less than the sum of those in the file; "
+            f"found less, or none, in {np.count_nonzero(~(totals >= sums)):,} cells. Use the sums."
+        )
+        raise DatasetError(msg, "bad-totals")
+    return totals
+
+
+def _new_manifest(new: NewDataset, sha256: str) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "sha256": sha256,
+        "organism": new.organism,
+        "n_cells": int(new.matrix.shape[0]),
+        "n_genes": int(new.matrix.shape[1]),
+        "roles": dict(new.roles),
+        "title": new.title,
+        "notes": list(new.notes),
+    }
 
 
 def _plain_table(cells: pd.DataFrame) -> pd.DataFrame:
     """Keep numbers, booleans and categories; everything else becomes text."""
-    table = cells.copy()
-    table.index = table.index.astype(str)
-    table.index.name = "cell"
-    table.columns = table.columns.astype(str)
-    for name in table.columns:
-        column = table[name]
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            table[name] = column.cat.rename_categories(list(column.cat.categories.astype(str)))
-        elif not (pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column)):
-            table[name] = column.map(str, na_action="ignore").astype("category")
-    return table
+    columns = {str(name): _plain_column(cells[name]) for name in cells.columns}
+    return pd.DataFrame(columns, index=pd.Index(cells.index.astype(str), name="cell"))
+
+
+def _plain_column(column: "pd.Series[Any]") -> Any:
+    dtype = column.dtype
+    if pd.api.types.is_bool_dtype(dtype) and not isinstance(dtype, pd.CategoricalDtype):
+        return column.array
+    if pd.api.types.is_numeric_dtype(dtype):
+        return column.to_numpy(np.float32) if dtype == np.float16 else column.array
+    if isinstance(dtype, pd.CategoricalDtype):
+        used = column.cat.remove_unused_categories()
+        names = used.cat.categories.astype(str)
+        if names.is_unique:
+            return used.cat.rename_categories(list(names)).array
+    return column.astype(object).map(str, na_action="ignore").astype("category").array
 
 
 def _content_hash(new: NewDataset, matrix: csr_matrix, totals: NDArray[np.float64], cells: pd.DataFrame) -> str:
@@ -315,7 +357,8 @@ def _content_hash(new: NewDataset, matrix: csr_matrix, totals: NDArray[np.float6
     names = [list(new.gene_ids), list(new.gene_symbols), list(cells.index), new.organism, sorted(new.roles.items())]
     digest.update(json.dumps(names).encode())
     for name in cells.columns:
-        digest.update(json.dumps([name, cells[name].astype(str).tolist()]).encode())
+        kind = "text" if isinstance(cells[name].dtype, pd.CategoricalDtype) else "number"
+        digest.update(json.dumps([name, kind, cells[name].astype(str).tolist()]).encode())
     return digest.hexdigest()
 
 

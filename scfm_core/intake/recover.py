@@ -141,7 +141,7 @@ def _blocks(matrix: csr_matrix) -> Iterator[csr_matrix]:
 def _precision(values: NDArray[np.float64], transform: Transform) -> NDArray[np.float64]:
     """Return how far each value may be off: half a step where decimals were cut, and a few roundings to 32 bits.
 
-    Values are seldom computed in more than 32 bits, even where they are kept in 64. Under a logarithm 1 + x was rounded.
+    Values are seldom computed in more than 32 bits, even where they are kept in 64. Under a logarithm stood 1 + x.
     """
     roundings = 4 * float(np.finfo(np.float32).eps) * np.maximum(values, 0.0 if transform == "x" else 1.0)
     for decimals in _DECIMALS:
