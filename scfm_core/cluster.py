@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +31,16 @@ _LOG_BYTES = 2**20
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-def connect(workspace: Workspace | None = None) -> Engine:
+def connect(workspace: Workspace | None = None, *, device: str | None = None) -> Engine:
     """Return an engine on the cluster named by ``SCFM_SCHEDULER``, or on threads of this process where none is named.
 
     Parameters
     ----------
     workspace
         Where answers are kept; the one of the environment where None.
+    device
+        On which device the threads of this process compute, by torch's name; on every one there is where None. A
+        cluster's workers have their own.
 
     Raises
     ------
@@ -45,7 +48,7 @@ def connect(workspace: Workspace | None = None) -> Engine:
         If no scheduler answers at the address.
     """
     address = os.environ.get("SCFM_SCHEDULER")
-    executor: Executor = DaskExecutor(address) if address else ThreadExecutor()
+    executor: Executor = DaskExecutor(address) if address else ThreadExecutor([device] if device else None)
     return Engine(Store((workspace or Workspace.from_environment()).root), executor)
 
 
@@ -157,7 +160,7 @@ class Cluster:
 
     def close(self) -> None:
         """End all programs; what they were computing is lost, finished chunks are kept."""
-        _end(self.processes)
+        end_programs(self.processes)
 
     def __enter__(self) -> "Cluster":
         return self
@@ -200,7 +203,7 @@ def start_cluster(
             processes.append(_start_worker(address, number, n_workers, workspace, environment))
         _wait_for_workers(address, n_workers, processes, deadline=deadline)
     except BaseException:
-        _end(processes)
+        end_programs(processes)
         raise
     return Cluster(address, tuple(processes))
 
@@ -298,7 +301,8 @@ def _raise_if_down(processes: list[subprocess.Popen[bytes]], deadline: float) ->
         raise ScfmError(msg, "cluster-down")
 
 
-def _end(processes: tuple[subprocess.Popen[bytes], ...] | list[subprocess.Popen[bytes]]) -> None:
+def end_programs(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End programs that `start_program` started: gently, then by force."""
     for process in reversed(processes):
         if process.stdin is not None:
             process.stdin.close()  # the lifeline

@@ -181,6 +181,11 @@ class Job(Generic[ResultT]):
         """Wait for the answer; raises what the request raised, or TimeoutError after ``timeout`` seconds."""
         return self._future.result(timeout)
 
+    def wait(self, timeout: float) -> bool:
+        """Wait at most ``timeout`` seconds and return whether the job is finished; raises nothing."""
+        wait([self._future], timeout)
+        return self.finished
+
     def cancel(self) -> None:
         """Stop at the next chunk; finished chunks are kept for the next time."""
         if not self.finished:
@@ -320,7 +325,7 @@ class _Running:
         self._job._child = child if watched else None
         try:
             while not child.finished:
-                wait([child._future], timeout=_POLL_SECONDS)
+                child.wait(_POLL_SECONDS)
                 self._raise_if_cancelled()
         finally:
             if watched:

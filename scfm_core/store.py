@@ -108,13 +108,20 @@ class Store:
         """Whether an answer is stored."""
         return (self._answers / identity / "_about.json").is_file()
 
+    def about(self, identity: str) -> StoredAnswer | None:
+        """Return what is known of a stored answer, or None."""
+        folder = self._answers / identity
+        try:
+            about = json.loads((folder / "_about.json").read_text())
+            named = {name: about[name] for name in ("recipe", "written", "seconds", "version") if name in about}
+            return StoredAnswer(identity=identity, size_bytes=_size(folder), **named)
+        except (OSError, ValueError, TypeError):
+            return None
+
     def answers(self) -> Iterator[StoredAnswer]:
         """Yield what is stored, newest first."""
-        folders = [(path, _about(path)) for path in self._answers.iterdir()]
-        known = [(path, about) for path, about in folders if about is not None]
-        for path, about in sorted(known, key=lambda pair: -float(pair[1]["written"])):
-            named = {name: about[name] for name in ("recipe", "written", "seconds", "version") if name in about}
-            yield StoredAnswer(identity=path.name, size_bytes=_size(path), **named)
+        known = [about for path in self._answers.iterdir() if (about := self.about(path.name)) is not None]
+        yield from sorted(known, key=lambda about: -about.written)
 
     def put_part(self, identity: str, name: str, part: Any) -> None:
         """Keep one finished chunk of an answer that is not whole yet: a dict of values by name, or one value."""
@@ -234,14 +241,6 @@ def _read(folder: Path, name: str) -> Any:
             return dict(arrays)
     value = json.loads((folder / f"{name}.json").read_text())
     return tuple(value) if isinstance(value, list) else value
-
-
-def _about(folder: Path) -> dict[str, Any] | None:
-    try:
-        about: dict[str, Any] = json.loads((folder / "_about.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return about
 
 
 def _size(folder: Path) -> int:

@@ -1,0 +1,96 @@
+"""The options with which a command chooses models, and the embeddings that they ask for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from scfm_core.analyses.embed_cells import EmbedCells
+from scfm_core.dataset import Dataset
+from scfm_core.errors import RequestError
+from scfm_core.model import ModelSpec, Precision
+from scfm_core.registry import find_model
+from scfm_core.weights import with_weights
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelChoice:
+    """What a person chose about the models; None for what the authors recommend."""
+
+    keys: tuple[str, ...]
+    weights: Path | None = None
+    layer: int | None = None
+    pool: str | None = None
+    precision: Precision | None = None
+
+    def specs(self) -> list[ModelSpec]:
+        """Return the models, with the weights of ``--weights`` where given."""
+        specs = [find_model(key) for key in dict.fromkeys(self.keys)]
+        if self.weights is None:
+            return specs
+        trained = [spec for spec in specs if spec.weights]
+        if len(trained) != 1:
+            msg = f"--weights belongs to one pre-trained model, found {len(trained)} among: {', '.join(self.keys)}."
+            raise RequestError(msg, "weights-of-whom")
+        return [with_weights(spec, self.weights) if spec.weights else spec for spec in specs]
+
+    def embeddings(self, dataset: Dataset) -> list[EmbedCells]:
+        """Return one request per model."""
+        return [self._embedding(dataset, spec) for spec in self.specs()]
+
+    def _embedding(self, dataset: Dataset, spec: ModelSpec) -> EmbedCells:
+        options = spec.default_options()
+        if self.layer is not None:
+            options = replace(options, layer=self.layer)
+        if self.pool is not None:
+            options = replace(options, pooling=self.pool)
+        if self.precision is not None:
+            options = replace(options, precision=self.precision)
+        return EmbedCells(dataset, spec, options)
+
+
+def model_options(*, several: bool, default: str | None = None) -> Callable[[FunctionT], FunctionT]:
+    """Give a command the options that choose models and where they compute; `chosen` gathers them."""
+    more = " May be given several times." if several else ""
+    options: Sequence[Callable[[Any], Any]] = (
+        click.option(
+            "--model",
+            "keys",
+            metavar="KEY",
+            multiple=several,
+            required=default is None,
+            default=[default] if several and default else default,
+            show_default=default is not None,
+            help=f"Key of a model; scfm models lists them.{more}",
+        ),
+        click.option(
+            "--weights",
+            metavar="DIR",
+            type=click.Path(path_type=Path, exists=True, file_okay=False),
+            help="Folder with other weights of this model, such as scfm pretrain wrote.",
+        ),
+        click.option("--layer", type=int, help="Which hidden layer is read: 0 is the last, -1 the one before it."),
+        click.option("--pool", metavar="POOL", help="How gene vectors become a cell vector; the card lists the ways."),
+        click.option(
+            "--precision", type=click.Choice(["float32", "bfloat16"]), help="Number format of the network's arithmetic."
+        ),
+        click.option("--device", metavar="DEVICE", help="Where to compute: cpu, cuda:0, mps. By default the best."),
+    )
+
+    def add(function: FunctionT) -> FunctionT:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+def chosen(options: Mapping[str, Any]) -> ModelChoice:
+    """Return what the options of `model_options` say."""
+    keys = options["keys"]
+    names = ("weights", "layer", "pool", "precision")
+    return ModelChoice(keys=(keys,) if isinstance(keys, str) else keys, **{name: options[name] for name in names})

@@ -1,0 +1,123 @@
+"""What the commands read and write: FILE becomes a dataset, OUT is checked before anything is computed."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from scfm_core.dataset import Dataset, list_datasets
+from scfm_core.errors import DatasetError, RequestError
+from scfm_core.workspace import Workspace
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+_DEMO = "demo:"
+
+
+def file_argument(function: FunctionT) -> FunctionT:
+    """Give a command the argument FILE and the options that say how it is read."""
+    counts = click.option(
+        "--counts-from",
+        metavar="WHERE",
+        help="Which matrix holds the raw counts: X, raw, layers/NAME. Found by the doctor where not given.",
+    )
+    organism = click.option(
+        "--organism", type=click.Choice(["human", "mouse"]), help="Found by the gene names where not given."
+    )
+    return click.argument("file")(counts(organism(function)))
+
+
+def out_option(metavar: str, text: str) -> Callable[[FunctionT], FunctionT]:
+    """Give a command the options --out and --overwrite."""
+
+    def add(function: FunctionT) -> FunctionT:
+        out = click.option("--out", metavar=metavar, type=click.Path(path_type=Path), required=True, help=text)
+        overwrite = click.option("--overwrite", is_flag=True, help="Replace what lies at --out.")
+        return out(overwrite(function))
+
+    return add
+
+
+def json_option(function: FunctionT) -> FunctionT:
+    """Give a command the option --json."""
+    option = click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON, for a program.")
+    return option(function)
+
+
+def open_input(file: str, *, counts_from: str | None = None, organism: Any = None) -> Dataset:
+    """Return the dataset that FILE names, added to the workspace where it is not there.
+
+    Raises
+    ------
+    DatasetError
+        If the file is refused, with the doctor's reason, or nothing has this name.
+    """
+    from scfm_core.intake import admit_file, inspect_file, open_demo
+
+    root = Workspace.from_environment().folder("datasets")
+    path = Path(file).expanduser()
+    if path.exists():
+        choices = None
+        if counts_from or organism:
+            found = inspect_file(path).choices
+            choices = replace(found, counts_from=counts_from or found.counts_from, organism=organism or found.organism)
+        return admit_file(path, root, choices)
+    if counts_from or organism:
+        msg = f"--counts-from and --organism say how a file is read, but {file!r} is no file here."
+        raise RequestError(msg, "not-a-file")
+    if file.startswith(_DEMO):
+        return open_demo(file.removeprefix(_DEMO), root)
+    return _stored(file, root)
+
+
+def read_input(options: Mapping[str, Any]) -> Dataset:
+    """Return the dataset that the options of `file_argument` name."""
+    return open_input(options["file"], counts_from=options["counts_from"], organism=options["organism"])
+
+
+def check_out(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = ()) -> None:
+    """Raise a `RequestError` where a result could not be written to a file."""
+    if suffixes and out.suffix.lower() not in suffixes:
+        msg = f"--out ends in {' or '.join(suffixes)}, found {out.name!r}. The ending chooses the format."
+        raise RequestError(msg, "unknown-format")
+    _check_parent(out)
+    if out.is_dir():
+        msg = f"{str(out)!r} is a folder. Name a file."
+        raise RequestError(msg, "out-exists")
+    if out.exists() and not overwrite:
+        msg = f"{str(out)!r} exists. Choose another name, or add --overwrite to replace it."
+        raise RequestError(msg, "out-exists")
+
+
+def check_out_folder(out: Path, *, overwrite: bool) -> None:
+    """Raise a `RequestError` where results could not be written into a folder."""
+    _check_parent(out)
+    if out.exists() and not out.is_dir():
+        msg = f"{str(out)!r} is a file. Name a folder for the results."
+        raise RequestError(msg, "out-exists")
+    if out.is_dir() and any(out.iterdir()) and not overwrite:
+        msg = f"The folder {str(out)!r} is not empty. Choose another one, or add --overwrite to replace results in it."
+        raise RequestError(msg, "out-exists")
+
+
+def _check_parent(out: Path) -> None:
+    if not out.absolute().parent.is_dir():
+        msg = f"The folder {str(out.parent)!r} does not exist. Make it first, or choose another place for --out."
+        raise RequestError(msg, "no-folder")
+
+
+def _stored(name: str, root: Path) -> Dataset:
+    if re.fullmatch(r"[0-9a-f]{6,64}", name):
+        found = [dataset for dataset in list_datasets(root) if dataset.sha256.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            msg = f"{len(found)} stored datasets begin with {name!r}. Write more letters of the hash."
+            raise DatasetError(msg, "ambiguous")
+    msg = (
+        f"There is no file {name!r}, and no stored dataset whose hash begins so. Name a file, a demo such as "
+        "demo:pbmc3k, or at least 6 letters of a stored dataset's hash."
+    )
+    raise DatasetError(msg, "no-file")

@@ -1,0 +1,75 @@
+"""``scfm models``: the cards."""
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scfm_core.cli.asking import tell
+from scfm_core.cli.files import json_option
+from scfm_core.model import ModelSpec
+from scfm_core.registry import all_models, find_model
+from scfm_core.weights import weights_folder, weights_here
+
+_WIDTH = 80
+
+
+@click.command(
+    "models",
+    short_help="List the models, or show one card.",
+    epilog="\b\nExample:\n  scfm models\n  scfm models scfm-mini\n  scfm models --json",
+)
+@click.argument("key", required=False)
+@json_option
+def command(key: str | None, as_json: bool) -> None:
+    """List the models, or show the whole card of the one called KEY.
+
+    What each one is, whether its weights are here, and how to get them where they are not.
+    """
+    specs = [find_model(key)] if key else list(all_models())
+    words = _card(specs[0]) if key else "\n".join(_line(spec) for spec in specs)
+    tell(words, {"models": [_fields(spec) for spec in specs]}, as_json=as_json)
+
+
+def _line(spec: ModelSpec) -> str:
+    here = "weights are here" if weights_here(spec) else "weights are not here"
+    here = here if spec.weights else "fitted to each dataset"
+    lines = [f"{spec.key:<20} {spec.title}, {here}"]
+    lines += textwrap.wrap(spec.summary, _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    if spec.weights and not weights_here(spec):
+        lines += textwrap.wrap(spec.how_to_get, _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def _card(spec: ModelSpec) -> str:
+    fields = {
+        "organisms": ", ".join(spec.organisms),
+        "reads": spec.vocabulary,
+        "longest input": f"{spec.max_tokens:,} genes" if spec.max_tokens else "no limit",
+        "cell vector": f"{spec.embedding_size:,} numbers",
+        "weights": f"{spec.n_parameters:,}" if spec.n_parameters else "fitted to each dataset",
+        "poolings": ", ".join(spec.poolings),
+        "layers": f"{spec.n_layers}, default {spec.default_layer}" if spec.n_layers else "none to choose",
+        "trained on": spec.training_data,
+        "known limits": " ".join(spec.known_limits),
+        "licence": spec.licence,
+        "cite": spec.citation,
+        "doi": spec.doi,
+    }
+    lines = []
+    for name, text in fields.items():
+        if text:
+            lines += textwrap.wrap(text, _WIDTH, initial_indent=f"  {name:<14}", subsequent_indent=" " * 16)
+    return "\n".join([_line(spec), "", *lines])
+
+
+def _fields(spec: ModelSpec) -> dict[str, Any]:
+    names = (
+        "key title revision summary organisms vocabulary embedding_size max_tokens n_parameters licence citation doi "
+        "training_data known_limits how_to_get poolings n_layers default_layer has_gene_vectors is_baseline identity"
+    )
+    folder: Path | None = weights_folder(spec)
+    files = [{"name": file.name, "size_bytes": file.size_bytes, "sha256": file.sha256} for file in spec.weights]
+    fields = {name: getattr(spec, name) for name in names.split()}
+    return {**fields, "weights": files, "weights_here": weights_here(spec), "weights_folder": folder}
