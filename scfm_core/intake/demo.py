@@ -1,24 +1,22 @@
 """The demo datasets, which come with the application or with scanpy; nothing here needs a network."""
 
 import hashlib
-import importlib.util
 import json
 import uuid
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, vstack
+from scipy.sparse import vstack
 
 from scfm_core.dataset import FORMAT_VERSION, Dataset, NewDataset, open_dataset, write_dataset
 from scfm_core.errors import DatasetError, RequestError
 from scfm_core.genes import collapse, resolve
+from scfm_core.intake.demo_files import read_pbmc3k, read_pbmc68k_reduced, scanpy_file
 from scfm_core.intake.recover import recover_counts
 from scfm_core.resources import asset
 
@@ -124,7 +122,7 @@ def open_demo(key: str, root: Path) -> Dataset:
 
 
 def _pbmc3k() -> NewDataset:
-    file = _read_pbmc3k()
+    file = read_pbmc3k()
     genes = resolve(file.var["gene_ids"].tolist(), file.var.index.tolist(), "human")
     matrix, gene_ids, symbols, n_collapsed = collapse(file.matrix, genes.gene_ids, genes.symbols)
     return NewDataset(
@@ -144,13 +142,13 @@ def _pbmc3k() -> NewDataset:
 
 
 def _pbmc68k_reduced() -> NewDataset:
-    file = _read_pbmc68k_reduced()
+    file = read_pbmc68k_reduced()
     counts = recover_counts(file.matrix)
     if counts is None:
         msg = "The installed scanpy ships other values for pbmc68k_reduced than expected: no counts behind them."
         raise DatasetError(msg, "not-counts")
     # symbols alone; 10x counted both sets against one reference, so PBMC 3k knows their ids
-    ids = _read_pbmc3k().var["gene_ids"].reindex(file.var.index).fillna("")
+    ids = read_pbmc3k().var["gene_ids"].reindex(file.var.index).fillna("")
     genes = resolve(ids.tolist(), file.var.index.tolist(), "human")
     matrix, gene_ids, symbols, _ = collapse(counts, genes.gene_ids, genes.symbols)
     cells = file.obs.rename(columns={"bulk_labels": "cell_type"})
@@ -214,63 +212,11 @@ def _totals(part: NewDataset) -> NDArray[np.float64]:
     return sums if part.total_counts is None else part.total_counts
 
 
-@dataclass(frozen=True)
-class _File:
-    matrix: csr_matrix
-    obs: pd.DataFrame
-    var: pd.DataFrame
-
-
-def _read_pbmc3k() -> _File:
-    """Read our own file without anndata, whose import takes longer than the reading."""
-    import h5py
-
-    with h5py.File(asset("demo") / "pbmc3k.h5ad") as file:
-        data, indices, indptr = (np.asarray(file["X"][part]) for part in ("data", "indices", "indptr"))
-        tables: list[pd.DataFrame] = []
-        for name in ("obs", "var"):
-            group = file[name]
-            table = {column: _read_column(group[column]) for column in group.attrs["column-order"]}
-            tables.append(pd.DataFrame(table, index=_read_column(group[group.attrs["_index"]])))
-    matrix = csr_matrix((data, indices, indptr), shape=(len(tables[0]), len(tables[1])))
-    return _File(matrix, *tables)
-
-
-def _read_column(node: Any) -> Any:
-    if node.attrs["encoding-type"] != "categorical":
-        return node.asstr()[()]
-    return pd.Categorical(node["categories"].asstr()[()][np.asarray(node["codes"])])
-
-
-def _read_pbmc68k_reduced() -> _File:
-    """Read scanpy's file; importing scanpy for it takes seconds and is left to releases that keep it otherwise."""
-    path = _scanpy_file()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # anndata on its own old format
-        if path is None:
-            import scanpy
-
-            data: Any = scanpy.datasets.pbmc68k_reduced()
-        else:
-            import anndata
-
-            data = anndata.read_h5ad(path)
-    return _File(csr_matrix(data.raw.X), data.obs, data.raw.var)
-
-
-def _scanpy_file() -> Path | None:
-    spec = importlib.util.find_spec("scanpy")
-    if spec is None or spec.origin is None:
-        return None
-    path = Path(spec.origin).parent / "datasets" / "10x_pbmc68k_reduced.h5ad"
-    return path if path.is_file() else None
-
-
 @lru_cache(maxsize=1)
 def _hash_of_sources() -> str:
     """Hash everything that the demos are made from: equal sources need not be read again."""
     digest = hashlib.sha256(f"{_VERSION}-{FORMAT_VERSION}".encode())
-    for path in (asset("demo") / "pbmc3k.h5ad", *sorted(asset("genes").glob("*.csv.gz")), _scanpy_file()):
+    for path in (asset("demo") / "pbmc3k.h5ad", *sorted(asset("genes").glob("*.csv.gz")), scanpy_file()):
         if path is not None:
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
