@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages._frame import show_thread
+from pages._frame import PageEnds, show_thread
 from pages._show import theme
 from pages._state import open_demo_dataset
 from pages._waiting import errors_as_text
@@ -27,6 +27,8 @@ def main() -> None:
             if _demo_asked_for():
                 st.switch_page(pages["UMAP"])
             page.run()
+    except PageEnds:
+        pass
     finally:
         with thread, errors_as_text():
             show_thread()

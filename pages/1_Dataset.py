@@ -12,7 +12,7 @@ from scfm_core.dataset import Dataset
 
 def without_dataset() -> None:
     """Show the ways to a dataset, and nothing else."""
-    demo_cards()
+    demo_cards(first=True)
     file_fields()
     if datasets_here():
         earlier_datasets(None)
@@ -30,7 +30,7 @@ def with_dataset(dataset: Dataset) -> None:
 
     quality_control(dataset)
     with st.expander("Open another dataset", icon=":material/folder_open:", key="another-dataset"):
-        demo_cards()
+        demo_cards(first=False)
         file_fields()
         earlier_datasets(dataset.identity)
 

@@ -1,6 +1,7 @@
 """Two views of the same cells, one selection in both."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ from pages._state import (
 from pages._views import (
     CLUSTERS,
     GENE,
+    Colouring,
     MapSettings,
     choose_embedding,
     choose_gene,
@@ -52,10 +54,10 @@ def view(dataset: Dataset, side: str, settings: MapSettings, start: tuple[ModelS
     with second:
         gene_id = choose_gene(dataset, side) if choice == GENE else ""
     request = settings.projection(embedding)
-    projection = answer(request)
+    projection = answer(request, place=side)
     if projection is None:
         return
-    colour = colour_values(dataset, choice, gene_id=gene_id, clusters=settings.clusters(embedding))
+    colour = colour_values(dataset, Colouring(choice, gene_id, settings.clusters(embedding)), place=side)
     if colour is None:
         return
     chosen = selection()
@@ -66,6 +68,7 @@ def view(dataset: Dataset, side: str, settings: MapSettings, start: tuple[ModelS
         hover=hover_table(dataset),
         selected=None if chosen is None else chosen.mask,
     )
+    figure = replace(figure, legend="below")  # beside it, two maps in one row would leave too little room
     name = "UMAP" if settings.method == "umap" else "t-SNE"
     take = partial(remember, np.asarray(projection.coordinates), f"drawn on the {name} of {embedding.model.title}")
     draw(figure, f"{side}:{dataset.sha256[:10]}:{selection_round()}", on_select=take)

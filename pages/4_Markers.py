@@ -13,7 +13,7 @@ from pages._models import baseline
 from pages._show import TableFile, downloads, draw, provenance, say, two_lines
 from pages._state import cell_table, engine, grouping_columns, saved_selections
 from pages._views import GENE as A_GENE
-from pages._views import MapSettings, choose_embedding, colour_values, hover_table
+from pages._views import Colouring, MapSettings, choose_embedding, colour_values, hover_table
 from pages._waiting import answer, errors_as_text
 from pages._words import cells_of, count, file_stem, plain
 from scfm_core.analyses.embed_cells import EmbedCells
@@ -29,7 +29,7 @@ COLUMN, CLUSTERS, SELECTIONS = "A column", "Clusters", "Selections A and B"
 REST = "rest"
 TESTS = {"wilcoxon": "Wilcoxon rank sum", "t-test": "Welch's t-test"}
 FIGURES = ("Dot plot", "Violins", "Heat map", "Volcano", "On the map")
-MOST_GENES = {"Dot plot": 40, "Violins": 12, "Heat map": 60}
+MOST_GENES = {"Dot plot": 30, "Violins": 12, "Heat map": 60}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,13 +110,19 @@ def marker_figure(
         return volcano(table, group)
     if kind == "On the map":
         return gene_on_map(dataset, shown)
-    genes = shown.drop_duplicates("gene_id").head(MOST_GENES[kind])
+    genes = some_of_each_group(shown, MOST_GENES[kind])
     expression = answer(ReadExpression(dataset, tuple(genes["gene_id"])))
     if expression is None:
         return None
     groups = pd.Series(group_labels(engine(), dataset, request.grouping), name=grouping_words(request.grouping))
     make = {"Dot plot": dot_plot, "Violins": marker_violins, "Heat map": heat_map}[kind]
     return make(np.asarray(expression.values), list(genes["symbol"]), groups)
+
+
+def some_of_each_group(shown: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Return as many genes as a figure can hold, the strongest of every group."""
+    n_each = max(1, most // shown["group"].nunique())
+    return shown.groupby("group", sort=False).head(n_each).drop_duplicates("gene_id").head(most)
 
 
 def gene_on_map(dataset: Dataset, shown: pd.DataFrame) -> Figure | None:
@@ -128,7 +134,7 @@ def gene_on_map(dataset: Dataset, shown: pd.DataFrame) -> Figure | None:
     projection = answer(settings.projection(embedding))
     if projection is None:
         return None
-    colour = colour_values(dataset, A_GENE, gene_id=gene_id, clusters=settings.clusters(embedding))
+    colour = colour_values(dataset, Colouring(A_GENE, gene_id, settings.clusters(embedding)))
     return cell_map(np.asarray(projection.coordinates), colour, hover=hover_table(dataset))
 
 

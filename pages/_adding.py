@@ -29,15 +29,19 @@ _LOOK = {
 _WORD = {"good": "Good", "note": "Note", "warning": "Warning", "refusal": "Cannot be used"}
 
 
-def demo_cards() -> None:
-    """Show the demo datasets, each opened by one click."""
+def demo_cards(*, first: bool) -> None:
+    """Show the demo datasets, each opened by one click; the first one stands out where it is the way to begin."""
     for column, demo in zip(st.columns(len(DEMOS)), DEMOS, strict=True):
-        with column.container(border=True, height="stretch", key=f"demo-{demo.key}"):
-            st.markdown(f"**{plain(demo.title)}**")
-            st.caption(f"{cells_of(demo.n_cells)}, {count(demo.n_genes)} genes")
-            st.markdown(plain(demo.summary, longest=400))
-            st.caption(f"Source: {plain(demo.source, longest=200)}. Licence: {plain(demo.licence)}.")
-            if st.button("Open this demo", key=f"open-{demo.key}", type="primary", width="stretch"):
+        with column.container(
+            border=True, height="stretch", vertical_alignment="distribute", key=f"demo-{demo.key}"
+        ):
+            with st.container(gap="xsmall"):
+                st.markdown(f"**{plain(demo.title)}**")
+                st.caption(f"{cells_of(demo.n_cells)}, {count(demo.n_genes)} genes")
+                st.markdown(plain(demo.summary, longest=400))
+                st.caption(f"Source: {plain(demo.source, longest=200)}. Licence: {plain(demo.licence)}.")
+            kind = "primary" if demo is DEMOS[0] and first else "secondary"
+            if st.button("Open this demo", key=f"open-{demo.key}", type=kind, width="stretch"):
                 with errors_as_text(), st.spinner("Opening the demo"):
                     open_demo_dataset(demo.key)
                     _forget_file()

@@ -13,7 +13,8 @@ MARKER_COLUMNS = {
     ),
     "share_in": _number("Held in", format="percent", help="Share of the group's cells that hold the gene."),
     "share_out": _number("Held out", format="percent", help="Share of the compared cells that hold the gene."),
-    "p_adjusted": _number("Adjusted p", format="%.1e", help="Benjamini-Hochberg over the genes of the group."),
+    "p_adjusted": _number("Adjusted p", format="%.1e", help="Benjamini-Hochberg over the genes of the group. 0: "
+                          "smaller than a computer can write, about 1e-308."),  # fmt: skip
     "score": _number("Score", format="%.3g", help="z of the rank sum, or t: the table is sorted by it."),
     "mean_in": _number("Mean in", format="%.3g", help="Counts per 10,000, mean over the group."),
     "mean_out": _number("Mean out", format="%.3g", help="Counts per 10,000, mean over the compared cells."),

@@ -37,6 +37,10 @@ _ASKED = {
 }
 
 
+class PageEnds(BaseException):
+    """Nothing more can be shown on this page; unlike ``st.stop``, the sidebar is still drawn."""
+
+
 def page_head(title: str, question: str) -> None:
     """Show the title, the question that the page answers, and the way to the next page."""
     left, right = st.columns([4, 1.2], vertical_alignment="center")
@@ -56,10 +60,10 @@ def page_head(title: str, question: str) -> None:
 def chosen_dataset() -> Dataset:
     """Return the dataset of this session; or say that the page needs one, offer a demo, and end the page."""
     dataset = dataset_in_use()
-    if dataset is not None:
-        return dataset
-    _offer_dataset()
-    st.stop()
+    if dataset is None:
+        _offer_dataset()
+        raise PageEnds
+    return dataset
 
 
 def _offer_dataset() -> None:

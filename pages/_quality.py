@@ -75,7 +75,7 @@ def quality_control(dataset: Dataset) -> None:
 def _thresholds(dataset: Dataset, table: pd.DataFrame) -> Thresholds:
     stem = f"qc:{dataset.sha256[:10]}"
     n_mads = st.slider(
-        "Width of the limits (MADs)", 2.0, 8.0, 5.0, 0.5, key=f"{stem}:mads", persist_state="session",
+        "Width of the limits (MADs)", 2.0, 8.0, 5.0, 0.5, format="%.1f", key=f"{stem}:mads", persist_state="session",
         help="MAD: the median distance from the median, a spread that outliers do not move. "
         "Cells further out than this many MADs are left out.",
     )  # fmt: skip
@@ -85,7 +85,7 @@ def _thresholds(dataset: Dataset, table: pd.DataFrame) -> Thresholds:
     genes = _range("Genes per cell", table["n_genes"], (suggested.min_genes, suggested.max_genes), stem)
     mitochondrial = st.slider(
         "Mitochondrial share, at most (%)", 0.0, 100.0, round(min(100 * suggested.max_mitochondrial_share, 100.0), 1),
-        0.1, key=f"{stem}:mito", persist_state="session",
+        0.1, format="%.1f", key=f"{stem}:mito", persist_state="session",
         help="Counts from mitochondrial genes. A high share points to broken membranes and dying cells.",
     )  # fmt: skip
     chosen = replace(

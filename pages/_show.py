@@ -21,6 +21,7 @@ from scfm_core.request import Request, recipe
 
 _CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "autoScale2d", "zoomIn2d", "zoomOut2d"]}
 _MAP_CHART = {**_CHART, "scrollZoom": True}
+_FONT = '"Source Sans", "Source Sans 3", "Helvetica Neue", Arial, sans-serif'  # the one that Streamlit brings along
 _XLSX_ROWS = 200_000
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _PACKAGES = ("scanpy", "numpy", "scipy", "pandas", "scikit-learn", "umap-learn", "torch")
@@ -56,6 +57,7 @@ def theme() -> ThemeName:
 def draw(figure: Figure, key: str, *, on_select: Callable[[Mapping[str, Any]], None] | None = None) -> None:
     """Draw a figure; ``on_select`` is told what a lasso or a box holds, before the page is run again."""
     picture = to_plotly(figure, theme=theme())
+    picture.update_layout(font_family=_FONT)
     alt = figure.title or figure.caption
     if on_select is None:
         st.plotly_chart(picture, key=key, theme=None, config=_CHART, alt=alt)

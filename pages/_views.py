@@ -22,6 +22,15 @@ CLUSTERS, GENE = "Clusters (Leiden)", "A gene"
 _KNOWN_GENES = ("LYZ", "CD3D", "MS4A1", "NKG7", "PPBP", "ACTB", "Lyz2", "Cd3d", "Actb")
 
 
+@dataclass(frozen=True)
+class Colouring:
+    """What a map is coloured by: a column, `CLUSTERS` of an embedding, or `GENE`."""
+
+    choice: str
+    gene_id: str
+    clusters: ClusterCells
+
+
 @dataclass(frozen=True, kw_only=True)
 class MapSettings:
     """How vectors are laid out; the same for all views."""
@@ -127,15 +136,15 @@ def gene_of_symbol(dataset: Dataset) -> dict[str, str]:
     return _genes(dataset.identity, dataset)
 
 
-def colour_values(dataset: Dataset, choice: str, *, gene_id: str, clusters: ClusterCells) -> "pd.Series | None":
+def colour_values(dataset: Dataset, colouring: Colouring, *, place: str = "") -> "pd.Series | None":
     """Return one value per cell with the name that heads the legend; None while clusters are being computed."""
-    if choice == GENE:
-        symbol = dict(zip(dataset.gene_ids, dataset.gene_symbols, strict=True))[gene_id]
-        return pd.Series(log_expression(dataset, gene_id), name=f"{symbol}, ln(1 + counts per 10,000)")
-    if choice == CLUSTERS:
-        found = answer(clusters)
+    if colouring.choice == GENE:
+        symbol = dict(zip(dataset.gene_ids, dataset.gene_symbols, strict=True))[colouring.gene_id]
+        return pd.Series(log_expression(dataset, colouring.gene_id), name=f"{symbol}, ln(1 + counts per 10,000)")
+    if colouring.choice == CLUSTERS:
+        found = answer(colouring.clusters, place=place)
         return None if found is None else cluster_names(np.asarray(found.labels))
-    return cell_table(dataset)[choice].reset_index(drop=True)
+    return cell_table(dataset)[colouring.choice].reset_index(drop=True)
 
 
 def cluster_names(labels: "np.ndarray") -> "pd.Series":
@@ -177,6 +186,6 @@ def _worth_a_colour(column: pd.Series) -> bool:
 
 
 __all__ = [
-    "CLUSTERS", "GENE", "MapSettings", "baseline", "choose_embedding", "choose_gene", "cluster_names", "colour_choices",
-    "colour_values", "gene_of_symbol", "hover_table", "map_settings",
+    "CLUSTERS", "GENE", "Colouring", "MapSettings", "baseline", "choose_embedding", "choose_gene", "cluster_names",
+    "colour_choices", "colour_values", "gene_of_symbol", "hover_table", "map_settings",
 ]  # fmt: skip

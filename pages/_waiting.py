@@ -22,11 +22,12 @@ _LOG_LINES = 60
 _log = logging.getLogger(__name__)
 
 
-def answer(request: Request[ResultT]) -> ResultT | None:
+def answer(request: Request[ResultT], *, place: str = "") -> ResultT | None:
     """Return the answer; or show how far it is, and return None.
 
     The page goes on without the answer and is run again when it is there. A stopped or failed job is not started
-    again by itself: its reason and a button stand in the place of the answer.
+    again by itself: its reason and a button stand in the place of the answer. Two places of a page that wait for the
+    same answer need different names in ``place``.
     """
     job = _known_job(request)
     if job is None:
@@ -37,10 +38,10 @@ def answer(request: Request[ResultT]) -> ResultT | None:
             return None
     _wait(job)
     if not job.finished:
-        _watch(job)
+        _watch(job, place)
         return None
     if job.error is not None:
-        _show_failure(job)
+        _show_failure(job, place)
         return None
     return job.result()
 
@@ -111,10 +112,10 @@ def _wait(job: Job[Any]) -> None:
 
 
 @st.fragment(run_every=_POLL_SECONDS)
-def _watch(job: Job[Any]) -> None:
+def _watch(job: Job[Any], place: str) -> None:
     if job.finished:
         st.rerun()
-    with st.container(border=True, key=f"waiting-{job.id}"):
+    with errors_as_text(), st.container(border=True, key=f"waiting-{job.id}-{place}"):
         progress = job.progress
         if time.monotonic() - job.started < _DETAILS_AFTER_SECONDS:
             st.caption(progress_line(progress))
@@ -123,7 +124,7 @@ def _watch(job: Job[Any]) -> None:
         left, right = st.columns([4, 1], vertical_alignment="center")
         with left.expander("Log"):
             st.text(log_text(job))
-        right.button("Stop", key=f"stop-{job.id}", on_click=job.cancel, width="stretch")
+        right.button("Stop", key=f"stop-{job.id}-{place}", on_click=job.cancel, width="stretch")
         st.caption("You can go on to other pages; the work continues and the result will stand here.")
 
 
@@ -133,17 +134,17 @@ def log_text(job: Job[Any]) -> str:
     return "\n".join(lines) or "Nothing yet."
 
 
-def _show_failure(job: Job[Any]) -> None:
+def _show_failure(job: Job[Any], place: str) -> None:
     error = job.error
     if isinstance(error, Cancelled):
         st.info("Stopped. What was finished is kept, and going on takes only the rest.", icon=":material/pause_circle:")
-        st.button("Go on", key=f"again-{job.id}", on_click=_start_again, args=(job.request,))
+        st.button("Go on", key=f"again-{job.id}-{place}", on_click=_start_again, args=(job.request,))
         return
     if isinstance(error, ScfmError):
         st.error(plain(error, longest=2000), icon=":material/error:")
     else:
         st.error(_our_fault(f"job {job.id}"), icon=":material/error:")
-    st.button("Try again", key=f"again-{job.id}", on_click=_start_again, args=(job.request,))
+    st.button("Try again", key=f"again-{job.id}-{place}", on_click=_start_again, args=(job.request,))
 
 
 def _start_again(request: Request[Any]) -> None:
