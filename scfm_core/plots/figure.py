@@ -319,6 +319,20 @@ def plain_number(value: float) -> str:
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
+def log_ticks(limits: tuple[float, float]) -> tuple[tuple[float, str], ...]:
+    """Return places and names of ticks on a log axis: powers of ten, with 2 and 5 between where there are few.
+
+    Examples
+    --------
+    >>> [place for place, _ in log_ticks((150, 4000))]
+    [200.0, 500.0, 1000.0, 2000.0]
+    """
+    low, high = np.log10(limits)
+    steps = (1, 2, 5) if high - low < 2 else (1,)
+    places = [float(step * 10.0**power) for power in range(int(np.floor(low)), int(high) + 1) for step in steps]
+    return tuple((place, plain_number(place)) for place in places if limits[0] <= place <= limits[1])
+
+
 def one_line(text: object, *, longest: int = 60) -> str:
     r"""Return a label as one line without control characters, cut at ``longest`` characters.
 

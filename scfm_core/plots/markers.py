@@ -109,7 +109,7 @@ def marker_violins(values: FloatArray, symbols: Sequence[str], groups: "pd.Serie
         marks: list[Mark] = []
         for at, place in enumerate(shown.present()):
             marks.append(distribution(values[shown.codes == place, number], at=at, colour=shown.colours[place]))
-        top = float(max(values[shown.codes >= 0, number].max(), 0.1))
+        top = max(float(values[shown.codes >= 0, number].max()), 0.1)
         x = Axis(
             title=_groups_title(shown) if last else "",
             limits=(-0.6, len(ticks) - 0.4),
@@ -216,7 +216,7 @@ def _sorted_cells(shown: Groups) -> tuple[NDArray[np.int64], list[tuple[int, int
 def _heat_colour(values: FloatArray, *, standardise: bool, what: str, axis: int = 0) -> Continuous:
     values = np.asarray(values, dtype=np.float64)
     if not standardise:
-        high = float(max(np.percentile(values, 99.5), 1e-3))
+        high = max(float(np.percentile(values, 99.5)), 1e-3)
         return Continuous(values=values, scale="expression", limits=(0.0, high), title=UNIT)
     spread = np.asarray(values.std(axis=axis, keepdims=True))
     scores = (values - values.mean(axis=axis, keepdims=True)) / np.where(spread > 0, spread, 1.0)
@@ -266,7 +266,7 @@ def _group_ticks(shown: Groups) -> tuple[tuple[float, str], ...]:
 
 
 def _groups_title(shown: Groups) -> str:
-    return shown.title[:1].upper() + shown.title[1:] if shown.title else "Group of cells"
+    return shown.title or "Group of cells"
 
 
 def _names(symbols: Sequence[str]) -> tuple[tuple[float, str], ...]:
@@ -318,7 +318,7 @@ def volcano(
     raw = genes["p_adjusted"].to_numpy(dtype=np.float64)
     finite = np.isfinite(fold) & np.isfinite(raw)
     height, cap = _capped_height(raw)
-    reach = _capped_reach(fold[finite])
+    reach = _capped_reach(fold, raw, max_p_adjusted)
     x = np.clip(np.nan_to_num(fold), -reach, reach)
     passed = finite & (raw <= max_p_adjusted) & (np.abs(fold) >= min_log2_fold_change)
     side = np.where(passed, np.where(fold > 0, 0, 1), 2)
@@ -328,7 +328,8 @@ def volcano(
     words = f"adjusted p = {plain_number(max_p_adjusted)}"
     rules: list[Mark] = [Rule(at=-float(np.log10(max_p_adjusted)), axis="y", text=words)]
     rules += [Rule(at=sign * min_log2_fold_change, axis="x") for sign in (-1, 1)] if min_log2_fold_change > 0 else []
-    n_high, n_far = int((finite & (raw < 10.0**-cap)).sum()), int((finite & (np.abs(fold) > reach)).sum())
+    n_high = int((finite & (-np.log10(np.maximum(raw, 5e-324)) > cap + 1e-6)).sum())
+    n_far = int((finite & (np.abs(fold) > reach)).sum())
     return Figure(
         panels=(
             Panel(
@@ -354,11 +355,10 @@ def _capped_height(p_adjusted: FloatArray) -> tuple[FloatArray, float]:
     return np.clip(height, 0.0, cap), cap
 
 
-def _capped_reach(fold: FloatArray) -> float:
-    """Return where the axis ends: genes seen in one group only have absurd fold changes that would squeeze the rest."""
-    if not len(fold):
-        return 1.0
-    return float(np.clip(np.percentile(np.abs(fold), 99.8) * 1.1, 1.5, 12.0))
+def _capped_reach(fold: FloatArray, p_adjusted: FloatArray, max_p_adjusted: float) -> float:
+    """Return where the axis ends: genes seen in two cells have absurd fold changes that would squeeze the rest."""
+    sure = np.abs(fold[np.isfinite(fold) & (p_adjusted <= max_p_adjusted)])
+    return float(np.clip(1.1 * sure.max(initial=0.0), 1.5, 12.0))
 
 
 def _volcano_marks(
@@ -435,7 +435,7 @@ def _volcano_title(genes: pd.DataFrame, group: str, side: NDArray[np.int64]) -> 
 def _volcano_caption(n_high: int, n_far: int, cap: float, reach: float) -> str:
     sentences = ["Each point is one gene; coloured genes pass both thresholds (dashed lines)."]
     if n_high:
-        sentences.append(f"{grouped_number(n_high)} genes with a smaller p are drawn at {plain_number(cap)}.")
+        sentences.append(f"Genes with a still smaller p, drawn at {plain_number(cap)}: {grouped_number(n_high)}.")
     if n_far:
-        sentences.append(f"{grouped_number(n_far)} genes beyond {plain_number(reach)} are drawn at the edge.")
+        sentences.append(f"Genes beyond {plain_number(reach)}, drawn at the edge: {grouped_number(n_far)}.")
     return " ".join(sentences)

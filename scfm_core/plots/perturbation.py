@@ -51,7 +51,7 @@ def effect_bars(effects: "PerturbationEffects") -> Figure:
     tested = rows["z"].notna().to_numpy()
     reach = _reach(rows, effects.null)
     notes = tuple(
-        Note(x=1.02 * end, y=place, text=_beside(row), anchor="left", colour=INK if known else MUTED)
+        Note(x=end, y=place, text=_beside(row), anchor="left", shift=(7, 0), colour=INK if known else MUTED)
         for (_, row), place, end, known in zip(rows.iterrows(), at, reach, tested, strict=True)
     )
     left_out = len(table) - len(rows)
@@ -68,7 +68,7 @@ def effect_bars(effects: "PerturbationEffects") -> Figure:
     return Figure(
         panels=(
             Panel(
-                x=Axis(title=EFFECT_AXIS, limits=(0.0, 1.45 * longest or 1.0), grid=True),
+                x=Axis(title=EFFECT_AXIS, limits=(0.0, 1.55 * longest or 1.0), grid=True),
                 y=Axis(title="Deleted gene, group of cells", limits=(len(rows) - 0.4, -0.6), ticks=_ticks(rows)),
                 marks=(*_bars(rows, at, tested), *_null(rows, at, effects.null), *notes),
             ),
@@ -179,9 +179,11 @@ def _beside(row: "pd.Series[Any]") -> str:
     if pd.isna(row["z"]):
         reason = {"not held": "no cell holds it: exactly 0"}.get(row["status"], row["status"])
         return f"not tested ({one_line(reason)})" if row["status"] != "tested" else "not compared with random genes"
-    warning = f"; held by {100 * row['share_holding']:.2g} % only" if row["status"] == "rarely held" else ""
-    warning += {"one-sided": "; match one-sided", "loose": "; match loose"}.get(str(row.get("match_quality", "")), "")
-    return f"z = {plain_number(row['z'])}, adjusted p = {plain_number(row['p_adjusted'])}{warning}"
+    words = f"z = {plain_number(row['z'])}, adjusted p = {plain_number(row['p_adjusted'])}"
+    if row["status"] == "rarely held":
+        return f"{words}\nheld by {100 * row['share_holding']:.2g} % of cells only"
+    match = {"one-sided": "\nmatched from one side only", "loose": "\nloosely matched"}
+    return words + match.get(str(row.get("match_quality", "")), "")
 
 
 def _hover(row: "pd.Series[Any]") -> str:
@@ -213,8 +215,8 @@ def _bars_title(table: pd.DataFrame) -> str:
     if not n_tested:
         return f"Effects of {grouped_number(table['edit'].nunique())} deletions, not compared with random genes"
     return (
-        f"{grouped_number(n_moved)} of {grouped_number(n_tested)} tested deletions move the cells more than random genes "
-        "of like abundance (adjusted p < 0.05)"
+        f"{grouped_number(n_moved)} of {grouped_number(n_tested)} tested deletions move the cells more than random "
+        "genes of like abundance (adjusted p\u00a0<\u00a00.05)"
     )
 
 
@@ -275,5 +277,5 @@ def _null_title(row: "pd.Series[Any]", n_below: int, n_null: int) -> str:
         return f"{start}: not tested ({one_line(row['status'])})"
     return (
         f"{start} moves the cells more than {grouped_number(n_below)} of {grouped_number(n_null)} random genes "
-        f"(z = {plain_number(row['z'])}, empirical p = {plain_number(row['p_empirical'])})"
+        f"(z\u00a0=\u00a0{plain_number(row['z'])}, empirical p\u00a0=\u00a0{plain_number(row['p_empirical'])})"
     )

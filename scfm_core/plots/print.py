@@ -71,6 +71,7 @@ _SETTINGS: Any = {
     "figure.constrained_layout.h_pad": 0.03,
     "figure.constrained_layout.w_pad": 0.03,
 }
+_TITLE_SIZE, _LETTERS_PER_MM = 8.0, 0.5
 _DASHES: Mapping[str, Any] = {"solid": "-", "dash": (0, (4, 2)), "dot": (0, (1, 1.5))}
 
 
@@ -107,8 +108,18 @@ def _draw(figure: Figure, file_format: Literal["svg", "pdf", "png"], *, dpi: int
                 axes.set_axis_off()
         _surroundings(drawing, figure)
         out = io.BytesIO()
-        sheet.savefig(out, format=file_format, dpi=dpi, **options)
+        sheet.savefig(out, format=file_format, dpi=dpi, bbox_inches=_without_empty_foot(sheet), **options)
     return out.getvalue()
+
+
+def _without_empty_foot(sheet: "Sheet") -> Any:
+    """Return the part of the sheet to keep, in inches: its whole width, and its height down to the lowest mark."""
+    from matplotlib.transforms import Bbox
+
+    sheet.draw_without_rendering()
+    width, height = sheet.get_size_inches()
+    lowest = sheet.get_tightbbox().y0 - 0.04
+    return Bbox([[0.0, min(max(lowest, 0.0), 0.5 * height)], [width, height]])
 
 
 @dataclass
@@ -131,8 +142,8 @@ class _Drawing:
         from matplotlib.colors import LinearSegmentedColormap, Normalize
 
         if colour.title not in self.scales:
-            shades = LinearSegmentedColormap.from_list(colour.scale, list(scale_colours(colour.scale)))
-            shades.set_bad(FAINT)
+            blend = LinearSegmentedColormap.from_list(colour.scale, list(scale_colours(colour.scale)))
+            shades = blend.with_extremes(bad=FAINT)
             self.scales[colour.title] = (ScalarMappable(Normalize(*colour.limits), shades), [])
         mappable, axes = self.scales[colour.title]
         if self.axes not in axes:
@@ -308,11 +319,11 @@ def _panel(drawing: _Drawing, panel: Panel) -> None:
     if panel.x.ticks:
         _turn_long_names(drawing, panel.x.ticks)
     if panel.equal_aspect:
-        axes.set_aspect("equal", adjustable="box", anchor="E")
+        axes.set_aspect("equal", adjustable="box", anchor="NE")
 
 
 def _ticks(axis: Any, described: Axis) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     if described.grid:
         axis.grid(True, color=FAINT, linewidth=0.5)
@@ -320,16 +331,8 @@ def _ticks(axis: Any, described: Axis) -> None:
         axis.set_major_locator(FixedLocator([place for place, _ in described.ticks]))
         axis.set_ticklabels([name for _, name in described.ticks])
         axis.set_minor_locator(NullLocator())
-        axis.set_tick_params(length=0)
-    elif described.scale == "log":
-        axis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
-        axis.set_minor_formatter(NullFormatter())
     else:
         axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
-
-
-def _power(value: float) -> str:
-    return grouped_number(value) if value >= 1 else f"{value:g}"
 
 
 def _tick(value: float) -> str:
@@ -341,7 +344,7 @@ def _tick(value: float) -> str:
 def _turn_long_names(drawing: _Drawing, ticks: tuple[tuple[float, str], ...]) -> None:
     """Write the names under an axis aslant where they would touch each other."""
     width_mm = drawing.sheet.get_figwidth() * 25.4 * 0.7
-    longest = max(len(name) for _, name in ticks)
+    longest = max(len(line) for _, name in ticks for line in name.split("\n"))
     if longest * 1.5 > width_mm / len(ticks):
         for label in drawing.axes.get_xticklabels():
             label.set(rotation=90 if len(ticks) > 40 else 45, ha="right", va="top", rotation_mode="anchor")
@@ -352,29 +355,24 @@ def _turn_long_names(drawing: _Drawing, ticks: tuple[tuple[float, str], ...]) ->
 def _surroundings(drawing: _Drawing, figure: Figure) -> None:
     """Draw title, legends and colour bars, all outside of the data."""
     sheet = drawing.sheet
-    letters = int(figure.width_mm * 0.62)
-    sheet.suptitle(textwrap.fill(figure.title, letters), x=0.01, ha="left", fontsize=8, fontweight="bold")
-    for title, (mappable, axes) in drawing.scales.items():
-        bar = sheet.colorbar(mappable, ax=axes, shrink=0.5, aspect=14, pad=0.02, anchor=(0.0, 0.0))
-        bar.ax.set_title(textwrap.fill(title, 20), fontsize=6.5, loc="left")
+    title = textwrap.wrap(figure.title, int(figure.width_mm * _LETTERS_PER_MM))
+    sheet.suptitle("\n".join(title), x=0.01, ha="left", fontsize=_TITLE_SIZE, fontweight="bold")
+    for name, (mappable, axes) in drawing.scales.items():
+        bar = sheet.colorbar(mappable, ax=axes, shrink=0.6, aspect=18, pad=0.02, anchor=(0.0, 0.0))
+        bar.set_label("\n".join(textwrap.wrap(name, int(figure.height_mm * 0.45))), fontsize=6.5)
         bar.outline.set_visible(False)
     look: Style = {"frameon": False, "handletextpad": 0.4, "labelspacing": 0.35, "borderaxespad": 0.3}
     look["alignment"] = "left"
-    if drawing.entries:
-        n = len(drawing.entries)
-        below = figure.legend == "below"
-        columns = min(3, n) if below else 1 + n // 24
-        where: Any = "outside lower left" if below else "outside right upper"
-        sheet.legend(
-            list(drawing.entries.values()),
-            list(drawing.entries),
-            title=figure.legend_title or None,
-            loc=where,
-            ncols=columns,
-            **look,
-        )
-    for title, mark in drawing.size_keys.items():
+    under_title = 1 - (1.3 * _TITLE_SIZE * len(title) + 4) / (72 * sheet.get_figheight())
+    right: Style = {"loc": "outside right upper", "bbox_to_anchor": (0, 0, 1, under_title)}
+    signs, words = list(drawing.entries.values()), list(drawing.entries)
+    if words and figure.legend == "below":
+        columns = max(1, min(len(words), int(figure.width_mm / (1.35 * max(map(len, words)) + 8))))
+        sheet.legend(signs, words, loc="outside lower left", ncols=columns, **look)
+    elif words:
+        sheet.legend(signs, words, title=figure.legend_title or None, ncols=1 + len(words) // 24, **right, **look)
+    for name, mark in drawing.size_keys.items():
         key = mark.size_key
         if key is not None:
             signs = [_sign(MUTED, size=size * POINTS_PER_PIXEL) for size in key.sizes]
-            sheet.legend(signs, list(key.labels), title=title, loc="outside right upper", **look)
+            sheet.legend(signs, list(key.labels), title=name, **right, **look)

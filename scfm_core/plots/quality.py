@@ -19,6 +19,7 @@ from scfm_core.plots.figure import (
     Rule,
     distribution,
     grouped_number,
+    log_ticks,
     plain_number,
 )
 from scfm_core.plots.groups import group_cells
@@ -127,7 +128,7 @@ def quality_violins(table: pd.DataFrame, column: str, thresholds: "Thresholds") 
     return Figure(
         panels=(
             Panel(
-                x=Axis(title="Sample", limits=(-0.6, max(len(ticks), 1) - 0.4), ticks=tuple(ticks)),
+                x=Axis(title="Sample", limits=(-0.6, 1.15 * max(len(ticks), 1) - 0.4), ticks=tuple(ticks)),
                 y=_axis(column, values[usable], thresholds),
                 marks=(*marks, *_rules(column, "y", thresholds)),
             ),
@@ -176,7 +177,8 @@ def _axis(column: str, values: FloatArray, thresholds: "Thresholds") -> Axis:
         elif column not in _LOGARITHMIC:
             high = max(high, bound) if bound <= 2 * high else high
     if column in _LOGARITHMIC:
-        return Axis(title=title, limits=(low / 1.25, high * 1.25), scale="log", grid=True)
+        limits = (low / 1.25, high * 1.25)
+        return Axis(title=title, limits=limits, scale="log", ticks=log_ticks(limits), grid=True)
     return Axis(title=title, limits=(-0.02 * high, 1.08 * high if high > 0 else 1.0), grid=True)
 
 

@@ -15,6 +15,7 @@ from scfm_core.plots.figure import (
     FAINT,
     INK,
     MUTED,
+    THIN_SPACE,
     Arrows,
     Axis,
     Bars,
@@ -36,9 +37,18 @@ from scfm_core.plots.figure import (
 
 MOST_SVG_POINTS = 3000
 PIXELS_PER_MM = 5.2
-FONT = "Source Sans Pro, Source Sans 3, Arial, DejaVu Sans, sans-serif"
+FONT = "Source Sans, Source Sans Pro, Arial, DejaVu Sans, sans-serif"
 _TITLE_LINE, _TITLE_LETTERS = 21, 78
-_REMOVED = ("autoScale2d", "zoomIn2d", "zoomOut2d", "toImage", "hoverClosestCartesian", "hoverCompareCartesian")
+# "Share chart" would send the data to a company's server
+_REMOVED = (
+    "sendChartToCloud",
+    "autoScale2d",
+    "zoomIn2d",
+    "zoomOut2d",
+    "toImage",
+    "hoverClosestCartesian",
+    "hoverCompareCartesian",
+)
 
 
 def to_plotly(figure: Figure, *, theme: ThemeName = "light") -> go.Figure:
@@ -122,7 +132,7 @@ class _Drawing:
                 "thickness": 12,
                 "outlinewidth": 0,
                 "lenmode": "pixels",
-                "len": 150,
+                "len": 190,
                 "x": 1.02,
                 "xanchor": "left",
                 "tickfont": {"size": 12},
@@ -243,9 +253,11 @@ def _intervals(drawing: _Drawing, mark: Intervals) -> None:
                 "line": {"width": 2, "color": drawing.shade(INK)},
             },
             **_hover(mark.hover),
-            **drawing.entry(mark.label),
+            showlegend=False,
         )
     )
+    line = {"color": drawing.shade(mark.colour), "width": 5}
+    drawing.add(go.Scatter(x=[None], y=[None], mode="lines", line=line, hoverinfo="skip", **drawing.entry(mark.label)))
 
 
 def _spread(drawing: _Drawing, value: Any, low: Any, high: Any, *, colour: str) -> dict[str, Any]:
@@ -420,16 +432,15 @@ def _axis(axis: Axis) -> dict[str, Any]:
         "showgrid": axis.grid,
     }
     if axis.scale == "log":
-        own |= {"dtick": 1 if limits[1] - limits[0] > 1.5 else "D2", "tickformat": ",", "exponentformat": "none"}
+        own |= {"dtick": 1}
     if axis.ticks is not None:
         own |= {
             "tickmode": "array",
             "tickvals": [place for place, _ in axis.ticks],
             "ticktext": [safe_text(name) for _, name in axis.ticks],
-            "ticks": "",
         }
     if axis.ticks == ():
-        own |= {"showticklabels": False, "zeroline": False, "title": own["title"] | {"standoff": 4}}
+        own |= {"showticklabels": False, "ticks": "", "title": own["title"] | {"standoff": 4}}
     return own
 
 
@@ -439,13 +450,14 @@ def _layout(drawing: _Drawing, figure: Figure, height: float) -> None:
     below = figure.legend == "below"
     chart.update_layout(
         template=_template(theme),
-        title={"text": "<br>".join(safe_text(line) for line in lines)},
+        title={"text": "<br>".join(safe_text(line) for line in lines), "pad": {"t": 6 + 11 * (len(lines) - 1), "l": 8}},
         height=round(height + _TITLE_LINE * len(lines)),
         margin={"l": 8, "r": 8, "t": 20 + _TITLE_LINE * len(lines) + 14 * bool(figure.panels[0].title), "b": 8},
         uirevision="scfm",
         dragmode="lasso" if any(panel.equal_aspect for panel in figure.panels) else "zoom",
         modebar={"remove": list(_REMOVED), "bgcolor": "rgba(0,0,0,0)", "orientation": "h"},
         barmode="overlay",
+        separators=f".{THIN_SPACE}",
         hovermode="closest",
     )
     entries = bool(drawing.named)
@@ -478,6 +490,8 @@ def _template(theme: Theme) -> go.layout.Template:
         "gridcolor": faint,
         "zeroline": False,
         "automargin": True,
+        "exponentformat": "none",
+        "separatethousands": True,
         "title": {"font": {"size": 13}},
     }
     hover = {"bgcolor": theme.background, "bordercolor": muted, "font": {"color": ink, "size": 12}, "align": "left"}
@@ -486,8 +500,15 @@ def _template(theme: Theme) -> go.layout.Template:
             "font": {"family": FONT, "size": 13, "color": ink},
             "paper_bgcolor": clear,
             "plot_bgcolor": clear,
-            "title": {"font": {"size": 16}, "x": 0, "xref": "container", "xanchor": "left", "y": 1, "yanchor": "top"}
-            | {"yref": "container", "pad": {"t": 6, "l": 8}},
+            "title": {
+                "font": {"size": 16, "weight": 600},
+                "x": 0,
+                "xref": "container",
+                "xanchor": "left",
+                "y": 1,
+                "yanchor": "top",
+            }
+            | {"yref": "container"},
             "xaxis": axis,
             "yaxis": axis,
             "hoverlabel": hover | {"namelength": -1},
