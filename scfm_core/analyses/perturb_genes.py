@@ -6,7 +6,7 @@ intervals, `perturbation_landing` the neighbours, `perturbation_words` the sente
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +23,7 @@ from scfm_core.analyses.perturbation_null import (
     bootstrap_interval,
     empirical_p,
     generator,
+    level_null,
     make_pool,
     match_genes,
     random_order,
@@ -57,6 +58,8 @@ _NOISE_CELLS = 32
 _MIN_CELLS_PER_GENE = 5
 _AFFECTED_GENES_KEPT = 200
 
+_Wanted = tuple[int, NDArray[np.int64]]  # the number of a random edit, and the cells it is measured on
+
 
 @dataclass(frozen=True)
 class PerturbationEffects:
@@ -69,12 +72,14 @@ class PerturbationEffects:
 
         - ``edit`` (symbols), ``gene_ids`` (joined with ``;``), ``group``;
         - ``n_cells`` (cells with a vector before and after), ``n_holding`` (those whose input the edit changes),
-          ``share_holding``;
+          ``share_holding``, ``n_expressing`` (those with counts of a gene of the edit, whether the model reads them or
+          not);
         - ``effect``, mean of 1 - cosine over all cells of the group, where a cell that does not hold the gene counts
           exactly 0; ``ci_low`` and ``ci_high``, its 95 % bootstrap interval over ``ci_over`` (``"cells"`` or
           ``"donors"``); ``effect_holding``, the mean over holding cells, NaN if none;
         - ``null_effect``, the edit measured as the random genes are; ``null_mean`` and ``null_sd`` of the ``n_null``
-          random genes, each measured on at most ``null_cells`` cells (``null_n_cells`` for this edit);
+          random genes at this edit's abundance, each measured on at most ``null_cells`` cells (``null_n_cells`` for
+          this edit);
         - ``z``, ``p_empirical``, ``p_adjusted`` (Benjamini-Hochberg over all rows with a p);
         - ``match_distance`` and ``match_quality`` (``"close"``, ``"one-sided"``, ``"loose"``, or empty), see
           `perturbation_null`;
@@ -87,7 +92,8 @@ class PerturbationEffects:
         ``group``, ``gene_id``, ``symbol``, ``mean_shift`` (mean of 1 - cosine), ``n_cells``. Measured on the cells on
         which the edit is compared with random genes. Empty where the model has no gene vectors.
     null
-        One row per random gene, or set of genes: ``edit``, ``group``, ``null_edit``, ``null_effect``.
+        One row per random gene, or set of genes: ``edit``, ``group``, ``null_edit``, ``null_effect`` (levelled to the
+        abundance of the tested gene, what ``p_empirical`` is computed from), ``null_measured`` (before that).
     landing_before
         The nearest unperturbed cells of each chosen cell as it was, itself left out, as positions in the dataset,
         shape ``(n_chosen, k)``, int32; -1 where the cell has no vector.
@@ -257,21 +263,44 @@ class _Study:
     donors: NDArray[np.str_] | None  # of the chosen cells
     token_of_gene: NDArray[np.int32]
 
-    @property
+    @cached_property
     def group_names(self) -> list[str]:
         return [str(name) for name in np.unique(self.groups)]
+
+    @cached_property
+    def members(self) -> dict[str, NDArray[np.int64]]:
+        """The chosen cells of each group that have a vector, as positions in `chosen`."""
+        there = ~np.isnan(self.points[self.chosen, 0])
+        return {group: np.flatnonzero((self.groups == group) & there) for group in self.group_names}
+
+    @cached_property
+    def in_random_order(self) -> dict[str, NDArray[np.int64]]:
+        """The cells of each group on which genes are compared, as positions in `chosen`."""
+        seed = self.request.seed
+        return {group: random_order(cells, seed=seed, group=group) for group, cells in self.members.items()}
 
     @property
     def edits(self) -> tuple[Edit, ...]:
         return self.request.edits
 
-    def members(self, group: str) -> NDArray[np.int64]:
-        """Return the chosen cells of a group that have a vector, as positions in `chosen`."""
-        return np.flatnonzero((self.groups == group) & ~np.isnan(self.points[self.chosen, 0]))
+    def expresses(self, gene_id: str) -> NDArray[np.bool_]:
+        """Return which chosen cells have counts of a gene."""
+        return self.apparatus.dataset.expression(gene_id)[self.chosen] > 0
 
-    def in_random_order(self, group: str) -> NDArray[np.int64]:
-        """Return the cells of a group on which genes are compared, as positions in `chosen`."""
-        return random_order(self.members(group), seed=self.request.seed, group=group)
+    def sample(self, moved: "_Moved", edit: int, group: str) -> NDArray[np.int64]:
+        """Return the cells on which an edit is compared with random genes, as positions in `chosen`."""
+        order = self.in_random_order[group]
+        holding: NDArray[np.int64] = order[moved.holds[edit, order]]
+        return holding[: self.request.null_cells]
+
+    def share(self, moved: "_Moved", edit: int, group: str) -> float:
+        """Return the share of the pool's cells that hold an edit."""
+        return float(moved.holds[edit, self.in_random_order[group]].mean())
+
+    def observed(self, moved: "_Moved", edit: int, group: str) -> float:
+        """Return the statistic of an edit, measured as that of random genes is; NaN where no cell holds it."""
+        sample = self.sample(moved, edit, group)
+        return self.share(moved, edit, group) * _mean(moved.distance[edit, sample]) if len(sample) else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,18 +312,15 @@ class _Moved:
     landing_before: NDArray[np.int32]
     landing_after: NDArray[np.int32]
 
-    def sample(self, edit: int, order: NDArray[np.int64], n_cells: int) -> NDArray[np.int64]:
-        """Return the first cells, as positions in the chosen cells, that hold an edit."""
-        holding: NDArray[np.int64] = order[self.holds[edit, order]]
-        return holding[:n_cells]
 
 
 @dataclass(frozen=True, eq=False)
 class _Null:
-    """What random genes did: by (edit, group), the draws and the statistic of each."""
+    """What random genes did: by (edit, group), the draws, and the statistic of each as measured and levelled."""
 
     matches: dict[tuple[int, str], Match]
-    statistics: dict[tuple[int, str], NDArray[np.float64]]
+    measured: dict[tuple[int, str], NDArray[np.float64]]
+    levelled: dict[tuple[int, str], NDArray[np.float64]]
     n_passes: int
 
 
@@ -395,27 +421,29 @@ def _embed(
 
 def _measure_null(context: Context, study: _Study, moved: _Moved) -> _Null:
     pools = _make_pools(context, study) if study.request.null_genes and moved.holds.any() else {}
-    matches = _match_all(study, moved, pools)
-    genes_of_edit: dict[tuple[int, ...], int] = {}
-    cells_of: dict[tuple[int, str], list[tuple[int, float, NDArray[np.int64]]]] = {}
+    members = _members(study)
+    matches = _match_all(study, moved, (pools, members))
+    numbers: dict[tuple[int, ...], int] = {}  # of the distinct random edits
+    wanted: dict[tuple[int, str], list[_Wanted]] = {}
     for (edit, group), match in matches.items():
-        pool = pools[group]
-        for row in match.genes:
-            number = genes_of_edit.setdefault(tuple(sorted(int(gene) for gene in row)), len(genes_of_edit))
-            holders = pool.holders_of(row)
-            cells = pool.cells[holders[: study.request.null_cells]]
-            cells_of.setdefault((edit, group), []).append((number, len(holders) / len(pool.cells), cells))
-    measured = _Measured.of(context, study, list(genes_of_edit), [each for row in cells_of.values() for each in row])
-    statistics = {
-        key: np.array([share * measured.mean(number, cells) for number, share, cells in rows])
-        for key, rows in cells_of.items()
-    }
-    return _Null(matches, statistics, len(measured.keys))
+        for genes in match.genes:
+            number = numbers.setdefault(tuple(sorted(int(gene) for gene in genes)), len(numbers))
+            cells = pools[group].cells[pools[group].holders_of(genes)[: study.request.null_cells]]
+            wanted.setdefault((edit, group), []).append((number, cells))
+    pairs = _Measured.of(context, study, list(numbers), [each for row in wanted.values() for each in row])
+    measured, levelled = {}, {}
+    for (edit, group), row in wanted.items():
+        means = np.array([pairs.mean(number, cells) for number, cells in row])
+        measured[edit, group] = study.share(moved, edit, group) * means
+        abundance = [pools[group].abundance_of(genes) for genes in (members[edit], *matches[edit, group].genes)]
+        observed = study.observed(moved, edit, group)
+        levelled[edit, group] = level_null(observed, measured[edit, group], np.array(abundance))
+    return _Null(matches, measured, levelled, len(pairs.keys))
 
 
 def _make_pools(context: Context, study: _Study) -> dict[str, Pool]:
     """Read which genes the cells hold on which genes are compared."""
-    orders = {group: study.chosen[study.in_random_order(group)] for group in study.group_names}
+    orders = {group: study.chosen[study.in_random_order[group]] for group in study.group_names}
     cells = np.concatenate(list(orders.values()))
     chunks = [cells[start : start + _CELLS_READ_AT_ONCE] for start in range(0, len(cells), _CELLS_READ_AT_ONCE)]
     read = partial(read_genes, study.apparatus, study.token_of_gene)
@@ -432,15 +460,21 @@ def _make_pools(context: Context, study: _Study) -> dict[str, Pool]:
     return pools
 
 
-def _match_all(study: _Study, moved: _Moved, pools: dict[str, Pool]) -> dict[tuple[int, str], Match]:
-    gene_ids = study.apparatus.dataset.gene_ids
-    position = {gene_id: number for number, gene_id in enumerate(gene_ids)}
-    members = [[_same_token(study, position[single.gene_id]) for single in edit] for edit in study.edits]
+def _members(study: _Study) -> list[list[int]]:
+    """Return the genes of each edit, as pools know them."""
+    position = {gene_id: number for number, gene_id in enumerate(study.apparatus.dataset.gene_ids)}
+    return [[_same_token(study, position[single.gene_id]) for single in edit] for edit in study.edits]
+
+
+def _match_all(
+    study: _Study, moved: _Moved, known: tuple[dict[str, Pool], list[list[int]]]
+) -> dict[tuple[int, str], Match]:
+    pools, members = known
     barred = np.unique(np.concatenate(members))
     matches = {}
     for group, pool in pools.items():
         for edit in range(len(study.edits)):
-            if moved.holds[edit, study.members(group)].any():
+            if moved.holds[edit, study.members[group]].any():
                 drawn = match_genes(
                     pool, members[edit], n=study.request.null_genes, barred=barred, seed=(study.request.seed, group)
                 )
@@ -468,13 +502,13 @@ class _Measured:
         context: Context,
         study: _Study,
         drawn: list[tuple[int, ...]],
-        wanted: list[tuple[int, float, NDArray[np.int64]]],
+        wanted: list[_Wanted],
     ) -> "_Measured":
         if not wanted:
             return cls(np.empty(0, dtype=np.int64), np.empty(0), 0)
         gene_ids = study.apparatus.dataset.gene_ids
         edits = [tuple(Delete(gene_ids[gene]) for gene in genes) for genes in drawn]
-        keys = np.unique(np.concatenate([cells * len(edits) + number for number, _, cells in wanted]))
+        keys = np.unique(np.concatenate([cells * len(edits) + number for number, cells in wanted]))
         cells, numbers = np.divmod(keys, len(edits))
         work = some_pairs(cells, numbers, passes_per_chunk=cells_per_chunk(study.apparatus.model))
         step = f"Switching off {len(edits):,} random {'genes' if len(drawn[0]) == 1 else 'sets of genes'}"
@@ -493,14 +527,14 @@ class _Measured:
 def _measure_genes(context: Context, study: _Study, moved: _Moved) -> tuple[pd.DataFrame, int]:
     """Find the other genes whose vectors turn most, and say how many passes that took."""
     columns = ["edit", "group", "gene_id", "symbol", "mean_shift", "n_cells"]
-    dataset, n_cells = study.apparatus.dataset, study.request.null_cells
+    dataset = study.apparatus.dataset
     samples = {
-        (edit, group): study.chosen[moved.sample(edit, study.in_random_order(group), n_cells)]
+        (edit, group): study.chosen[study.sample(moved, edit, group)]
         for edit in range(len(study.edits))
         for group in study.group_names
         if study.apparatus.model.has_gene_vectors
     }
-    enough = min(_MIN_CELLS_PER_GENE, n_cells)
+    enough = min(_MIN_CELLS_PER_GENE, study.request.null_cells)
     samples = {key: cells for key, cells in samples.items() if len(cells) >= enough}
     work = [(study.edits[edit], np.sort(cells)) for (edit, _), cells in samples.items()]
     sizes = [2 * len(cells) for _, cells in work]
@@ -542,11 +576,12 @@ def _effects_table(study: _Study, moved: _Moved, null: _Null) -> pd.DataFrame:
 
 def _effect_row(study: _Study, moved: _Moved, key: tuple[int, str]) -> dict[str, Any]:
     edit, group = key
-    members = study.members(group)
+    members = study.members[group]
     valid = members[~np.isnan(moved.distance[edit, members])]
     holding = valid[moved.holds[edit, valid]]
     share = len(holding) / len(valid) if len(valid) else 0.0
     status = "not held" if not len(holding) else "rarely held" if share < RARELY_HELD_BELOW else "tested"
+    expressing = np.any([study.expresses(single.gene_id)[valid] for single in study.edits[edit]], axis=0)
     return {
         "edit": study.labels[edit],
         "gene_ids": ";".join(single.gene_id for single in study.edits[edit]),
@@ -554,6 +589,7 @@ def _effect_row(study: _Study, moved: _Moved, key: tuple[int, str]) -> dict[str,
         "n_cells": len(valid),
         "n_holding": len(holding),
         "share_holding": share,
+        "n_expressing": int(expressing.sum()),
         "effect": _mean(moved.distance[edit, valid]),
         "effect_holding": _mean(moved.distance[edit, holding]),
         "status": status,
@@ -562,10 +598,9 @@ def _effect_row(study: _Study, moved: _Moved, key: tuple[int, str]) -> dict[str,
 
 def _comparison(study: _Study, moved: _Moved, key: tuple[_Null, int, str]) -> dict[str, Any]:
     null, edit, group = key
-    order = study.in_random_order(group)
-    sample = moved.sample(edit, order, study.request.null_cells)
-    observed = moved.holds[edit, order].mean() * _mean(moved.distance[edit, sample]) if len(sample) else float("nan")
-    drawn = null.statistics.get((edit, group), np.empty(0))
+    sample = study.sample(moved, edit, group)
+    observed = study.observed(moved, edit, group)
+    drawn = null.levelled.get((edit, group), np.empty(0))
     drawn = drawn[~np.isnan(drawn)]
     match = null.matches.get((edit, group))
     return {
@@ -583,7 +618,7 @@ def _comparison(study: _Study, moved: _Moved, key: tuple[_Null, int, str]) -> di
 
 def _intervals(study: _Study, moved: _Moved, group: str) -> tuple[list[dict[str, float]], str]:
     """Return the interval of each edit's effect, and over what it was drawn."""
-    members = study.members(group)
+    members = study.members[group]
     members = members[~np.isnan(moved.distance[:, members]).any(axis=0)]
     donors = None if study.donors is None else study.donors[members]
     if donors is not None and len(np.unique(donors)) < MIN_DONORS:
@@ -611,12 +646,14 @@ def _cells_table(study: _Study, moved: _Moved) -> pd.DataFrame:
 def _null_table(study: _Study, null: _Null) -> pd.DataFrame:
     symbols = study.apparatus.dataset.gene_symbols
     rows = [
-        (study.labels[edit], group, "+".join(symbols[gene] for gene in genes), float(value))
-        for (edit, group), values in null.statistics.items()
-        for genes, value in zip(null.matches[edit, group].genes, values, strict=True)
+        (study.labels[edit], group, "+".join(symbols[gene] for gene in genes), levelled, measured)
+        for (edit, group), match in null.matches.items()
+        for genes, levelled, measured in zip(
+            match.genes, null.levelled.get((edit, group), []), null.measured.get((edit, group), []), strict=True
+        )
     ]
-    table = pd.DataFrame(rows, columns=["edit", "group", "null_edit", "null_effect"])
-    return table.astype({"edit": str, "group": str, "null_edit": str, "null_effect": float})
+    types = {"edit": str, "group": str, "null_edit": str, "null_effect": float, "null_measured": float}
+    return pd.DataFrame(rows, columns=list(types)).astype(types)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -5,17 +5,25 @@ The comparison, in one place:
 * *Profile.* In a random sample of a group's cells (the pool, at most `POOL_CELLS`), each gene has a detection rate (the
   share of cells that hold it) and a median rank among the tokens of the cells that hold it. Both are replaced by their
   ranks among the genes that the pool holds, scaled to (0, 1), so that both axes weigh alike and have no tails.
-* *Matching.* Random genes are drawn without replacement from the ``2 n`` nearest genes around the tested one. In the
-  interior of the plane this neighbourhood is symmetric, and a tested gene that is itself random is exchangeable with
-  its matches. At the edge, such as for the most abundant genes, it is one-sided: no like gene exists on the other side.
-  `Match.one_sided` tells this, and p then also answers for being extreme, not only for being this gene.
+* *Matching.* The ``n`` random genes are drawn without replacement from the ``1.5 n`` nearest genes around the tested
+  one. In the interior of the plane this neighbourhood is symmetric, and a tested gene that is itself random is
+  exchangeable with its matches. At the edge, such as for the most abundant genes, it is one-sided: no like gene exists
+  on the other side. `Match.one_sided` tells this.
 * *Statistic.* Every gene, tested or random, is measured in the same way: the cells of the pool stand in one random
-  order, the gene is taken out of the first ``null_cells`` cells that hold it, and the mean of 1 - cosine over these is
-  multiplied with the gene's share of holding cells in the pool. It estimates the mean effect over all cells of the
-  group, cells without the gene counting 0. Measuring on holders gives rare genes as many informative cells as common
-  ones; a fixed sample of cells would measure a gene held by 5 % of them on one cell or none. Because the order is
-  shared, genes held by most cells are compared on the very same cells. Because nothing in the procedure knows which
-  gene is the tested one, equal genes get equal distributions, which is all that the p-value needs.
+  order, the gene is taken out of the first ``null_cells`` cells that hold it, and 1 - cosine is averaged over these.
+  Measuring on holders gives rare genes as many informative cells as common ones; a fixed sample of cells would measure
+  a gene held by 5 % of them on one cell or none. Because the order is shared, genes held by most cells are compared on
+  the very same cells. Because nothing in the procedure knows which gene is the tested one, equal genes get equal
+  distributions, which is all that the p-value needs.
+* *Levelling.* Effects grow with abundance, and an abundant gene's matches are on average less abundant than it. What is
+  left of the difference is taken out by a straight line: the logarithm of the statistic against the log-odds of the
+  detection rate and the logarithm of the rank, fitted to the tested gene and its matches alike, and residuals divided
+  by what their leverage leaves of them, so that no gene is treated apart. On PBMC 3k under PCA, among the genes of
+  B cells in the top tenth by detection and the top three tenths of these by rank, p <= 0.05 without levelling for
+  15 % of them, with it for 4 %.
+* *Scale.* To stand beside the effect over all cells of a group, where a cell without the gene counts 0, all means are
+  multiplied with one number, the tested gene's share of holding cells in the pool: what a random gene would do were it
+  held as often. This changes no p and no z, and what is left of a mismatch in detection cannot pass for an effect.
 """
 
 import zlib
@@ -29,10 +37,12 @@ from numpy.typing import NDArray
 POOL_CELLS = 1000
 N_RESAMPLES = 1000
 MIN_DONORS = 3
-_NEIGHBOURS_PER_DRAW = 2
+_NEIGHBOURS_PER_DRAW = 1.5
 _RESAMPLED_AT_ONCE = 4_000_000
+_MIN_LEVELLED = 10  # below so many random genes a line through them is not worth its noise
+_SMALLEST_EFFECT = 1e-15  # half a squared distance of unit vectors below it is rounding
 _ONE_SIDED_ABOVE = 0.5  # mean offset over mean distance: 0 inside, 0.64 at a straight edge, 0.9 in a corner
-_LOOSE_ABOVE = 0.15  # of the plane of ranks, whose side is 1
+_LOOSE_ABOVE = 0.25  # of the plane of ranks, whose side is 1
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,16 @@ class Pool:
             if where < len(self.genes) and self.genes[where] == gene:
                 found.append(self.holders[self.offsets[where] : self.offsets[where + 1]])
         return np.unique(np.concatenate(found))
+
+    def abundance_of(self, genes: Sequence[int]) -> NDArray[np.float64]:
+        """Return how abundant a gene, or a set of genes, is, shape ``(2,)``.
+
+        The log-odds of the share of cells that hold at least one, and the mean over genes of ``log(1 + median rank)``.
+        """
+        n_holding, n_cells = len(self.holders_of(genes)), len(self.cells)
+        where = np.flatnonzero(np.isin(self.genes, genes))
+        odds = (n_holding + 0.5) / (n_cells - n_holding + 0.5)
+        return np.array([np.log(odds), np.log1p(self.median_rank[where]).mean() if len(where) else 0.0])
 
 
 @dataclass(frozen=True)
@@ -168,7 +188,7 @@ def match_genes(
         candidates = np.flatnonzero(free)
         offset = plane[candidates] - plane[tested]
         distance = np.hypot(*offset.T)
-        near = np.argsort(distance, kind="stable")[: _NEIGHBOURS_PER_DRAW * n]
+        near = np.argsort(distance, kind="stable")[: int(np.ceil(_NEIGHBOURS_PER_DRAW * n))]
         priority = generator(seed[0], seed[1], f"genes {number}").permutation(len(pool.genes))
         drawn = near[np.argsort(priority[candidates[near]])][:n]
         if len(drawn):
@@ -180,6 +200,33 @@ def match_genes(
     n_draws = min((len(column) for column in columns), default=0)
     genes = np.stack([column[:n_draws] for column in columns], axis=1) if columns else np.empty((0, 0), dtype=np.int64)
     return Match(genes=genes, distance=max(distances), one_sided=one_sided)
+
+
+def level_null(
+    observed: float, null: NDArray[np.float64], abundance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return what the random genes would have done at the tested gene's abundance, shape ``(n,)``.
+
+    Parameters
+    ----------
+    observed, null
+        The statistic of the tested gene and of the random genes, shape ``(n,)``; all positive.
+    abundance
+        Of the tested gene, then of the random genes, shape ``(n + 1, n_covariates)``, see `Pool.abundance_of`.
+
+    Returns
+    -------
+    ``null`` itself where there are fewer than ten random genes or the tested gene did nothing.
+    """
+    if len(null) < _MIN_LEVELLED or not observed > _SMALLEST_EFFECT:
+        return null
+    logs = np.log(np.maximum(np.concatenate([[observed], null]), _SMALLEST_EFFECT))
+    design = np.column_stack([np.ones(len(logs)), abundance - abundance[0]])
+    hat = design @ np.linalg.pinv(design)
+    left = np.clip(1 - np.diag(hat), 1e-3, 1.0)
+    fitted = hat @ logs
+    levelled: NDArray[np.float64] = np.exp(fitted[0] + (logs - fitted)[1:] * np.sqrt(left[0] / left[1:]))
+    return levelled
 
 
 def empirical_p(observed: float, null: NDArray[np.float64]) -> float:

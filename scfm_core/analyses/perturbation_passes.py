@@ -45,8 +45,7 @@ class Apparatus:
 
     def embed(self, tokens: Tokens, *, options: EmbedOptions | None = None) -> CellStates:
         """Embed any number of cells in order."""
-        states = embed_tokens(self.network, tokens, options or self.options, token_budget=token_budget_of(self.model))
-        return CellStates(states.cells.reshape(tokens.n_cells, self.model.embedding_size), states.genes)
+        return embed_tokens(self.network, tokens, options or self.options, token_budget=token_budget_of(self.model))
 
 
 @dataclass(frozen=True)
@@ -209,6 +208,8 @@ def one_minus_cosine(before: NDArray[np.floating[Any]], after: NDArray[np.floati
     >>> one_minus_cosine(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([[2.0, 0.0], [0.0, 3.0]]))
     array([0., 1.])
     """
+    if not len(after):
+        return np.empty(0)
     difference = _unit(before) - _unit(after)
     return np.asarray(0.5 * np.einsum("ij,ij->i", difference, difference))
 

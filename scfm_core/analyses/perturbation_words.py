@@ -50,9 +50,11 @@ def _finding(row: Row) -> str:
     edit, group, n_cells = _genes(row), _group(row), int(row["n_cells"])
     if row["status"] == "not held":
         held = "these genes" if "+" in str(row["edit"]) else "it"
+        n_expressing = int(row.get("n_expressing", 0))
+        why = f" although {n_expressing:,} of them express it" if n_expressing else ""
         return (
-            f"None of {_cells(n_cells, group)} holds {edit} in the model's input: switching off {held} changes nothing "
-            "there, the effect is exactly 0, and there is nothing to test."
+            f"In {group}, the model reads {edit} in none of {_counted(n_cells)}{why}: switching off {held} changes "
+            "nothing there, the effect is exactly 0, and there is nothing to test."
         )
     interval = f"{three_digits(row['ci_low'])} to {three_digits(row['ci_high'])}"
     told = f"95 % interval over {row['ci_over']} {interval}; " if row["ci_low"] == row["ci_low"] else ""
@@ -133,7 +135,3 @@ def _group(row: Row) -> str:
 
 def _counted(n_cells: int) -> str:
     return f"{n_cells:,} cell" if n_cells == 1 else f"{n_cells:,} cells"
-
-
-def _cells(n_cells: int, group: str) -> str:
-    return f"the {_counted(n_cells)} ({group})"
