@@ -11,6 +11,8 @@ from scfm_core.errors import RequestError
 from scfm_core.genes import find_genes
 from scfm_core.intake.build_demo import MARKERS
 from scfm_core.intake.demo import DEMOS, open_demo
+from scfm_core.intake.guard import admit_file
+from scfm_core.resources import asset
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +97,11 @@ def test_fixtures_hold_what_others_rely_on(tiny_dataset):
     find_genes(tiny_dataset, [gene for markers in MARKERS.values() for gene in markers])
     assert sum(symbol.startswith("MT-") for symbol in tiny_dataset.gene_symbols) >= 10
     assert sum(symbol.startswith(("RPS", "RPL")) for symbol in tiny_dataset.gene_symbols) >= 50
+
+
+def test_the_demo_file_also_comes_in_as_an_upload(opened, tmp_path):
+    uploaded = admit_file(asset("demo") / "pbmc3k.h5ad", tmp_path)
+    demo = opened["pbmc3k"]
+    assert uploaded.roles == demo.roles
+    assert uploaded.gene_ids == demo.gene_ids
+    assert (uploaded.counts().matrix != demo.counts().matrix).nnz == 0
