@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scfm_core.errors import DatasetError
-from scfm_core.intake.contents import Candidate, Contents, Dense, Matrix, Sparse, check_numbers
+from scfm_core.intake.contents import Candidate, Contents, Dense, Matrix, Sparse, check_column, check_numbers
 from scfm_core.intake.hdf5_guard import check_storable
-from scfm_core.intake.limits import Limits, check_declared
+from scfm_core.intake.limits import Limits
 
 _INDEX_NAMES = ("_index", "index", "cell_id", "barcodes", "obs_names", "var_names")
 
@@ -42,7 +42,7 @@ def read_anndata(root: Any, file_format: str, limits: Limits) -> Contents:
         nodes[f"layers/{name}"] = (layers[name], genes)
     if "raw.X" in root and "raw.var" in root:
         nodes["raw"] = (root["raw.X"], _table(root, "raw.var", limits))
-    elif "raw" in root and "X" in root["raw"] and "var" in root["raw"]:
+    elif _is_group(root.get("raw")) and {"X", "var"} <= set(root["raw"]):  # anndata also writes an empty array
         nodes["raw"] = (root["raw"]["X"], _table(root["raw"], "var", limits))
     read = [(name, _matrix(node, limits), table) for name, (node, table) in nodes.items()]
     candidates = tuple(
@@ -121,8 +121,7 @@ def _column(table: Any, name: str, limits: Limits) -> Any:
 def _compound_table(root: Any, name: str, limits: Limits) -> pd.DataFrame:
     """Read a table of anndata before 0.7: one array of records, categories as codes with their names in ``uns``."""
     dataset = _checked(root[name])
-    check_declared(f"The table {name!r}", dataset.shape[0] * dataset.dtype.itemsize, limits.array_bytes)
-    check_storable(dataset)
+    check_column(f"The table {name!r}", dataset, limits)
     records = dataset[:]
     fields = list(records.dtype.names or ())
     index_name = next((known for known in _INDEX_NAMES if known in fields), fields[0])
@@ -149,7 +148,7 @@ def _categorical(codes: NDArray[Any], categories: NDArray[Any]) -> pd.Categorica
 def _array(node: Any, limits: Limits) -> NDArray[Any]:
     """Read a one-dimensional array; text comes back as str."""
     dataset = _checked(node)
-    check_declared("A column", int(np.prod(dataset.shape, dtype=object)) * 8, limits.array_bytes)
+    check_column("A column", dataset, limits)
     if isinstance(dataset, h5py.Dataset) and h5py.check_string_dtype(dataset.dtype) is not None:
         return np.asarray(dataset.asstr(errors="replace")[...], dtype=object)
     return _plain(np.asarray(dataset[...]))

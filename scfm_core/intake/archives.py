@@ -2,10 +2,13 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO, cast
 
@@ -13,6 +16,8 @@ from scfm_core.errors import DatasetError
 from scfm_core.intake.limits import Limits, Unpacking, check_entries
 
 _OPENERS: dict[str, Callable[[Path], Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+
+_Member = tuple[str, Callable[[], IO[bytes]] | None]
 
 
 def decompress(path: Path, method: str, target: Path, unpacking: Unpacking) -> Path:
@@ -34,19 +39,20 @@ def unpack(path: Path, kind: str, folder: Path, limits: Limits) -> list[Path]:
     unpacking = Unpacking(limits, path.stat().st_size)
     files: list[Path] = []
     members = _zip_members if kind == "zip" else _tar_members
-    for n_entries, (name, opened) in enumerate(members(path), start=1):
-        check_entries("The archive", n_entries, limits)
-        relative = _safe(name)
-        if opened is None or _is_clutter(relative):
-            continue
-        target = folder / relative
-        if target.exists():
-            msg = f"The archive holds {name!r} twice. Pack the files again."
-            raise DatasetError(msg, "unsafe-archive")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with opened as source:
-            unpacking.copy(cast(BinaryIO, source), target)
-        files.append(target)
+    with closing(members(path)) as listed:
+        for n_entries, (name, open_member) in enumerate(listed, start=1):
+            check_entries("The archive", n_entries, limits)
+            relative = _safe(name)
+            if open_member is None or _is_clutter(relative):
+                continue
+            target = folder / relative
+            if target.exists():
+                msg = f"The archive holds {name!r} twice. Pack the files again."
+                raise DatasetError(msg, "unsafe-archive")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open_member() as source:
+                unpacking.copy(cast(BinaryIO, source), target)
+            files.append(target)
     return files
 
 
@@ -79,7 +85,7 @@ def _is_clutter(path: PurePosixPath) -> bool:
     return "__MACOSX" in path.parts or path.name.startswith("._") or path.name in (".DS_Store", "Thumbs.db")
 
 
-def _zip_members(path: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
+def _zip_members(path: Path) -> Generator[_Member, None, None]:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if (member.external_attr >> 16) & 0o170000 == 0o120000:
@@ -87,15 +93,19 @@ def _zip_members(path: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
             if member.flag_bits & 1:
                 msg = "The archive is locked with a password. Pack the files again without one."
                 raise DatasetError(msg, "locked-archive")
-            yield member.filename, None if member.is_dir() else archive.open(member)
+            yield member.filename, None if member.is_dir() else partial(archive.open, member)
 
 
-def _tar_members(path: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
+def _tar_members(path: Path) -> Generator[_Member, None, None]:
     with tarfile.open(path, "r:") as archive:
         for member in archive:
             if not (member.isfile() or member.isdir()):
                 raise _link(member.name)
-            yield member.name, archive.extractfile(member) if member.isfile() else None
+            yield member.name, partial(_extracted, archive, member) if member.isfile() else None
+
+
+def _extracted(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    return archive.extractfile(member) or io.BytesIO()
 
 
 def _link(name: str) -> DatasetError:

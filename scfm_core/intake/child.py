@@ -41,11 +41,11 @@ def main() -> None:
     _limit_process(limits)
     try:
         answer = _do(job, limits)
-    except DatasetError as error:
-        answer = {"error": {"message": str(error), "code": error.code}}
-    except readers.READ_ERRORS as error:
+    except MemoryError as error:
         refused = readers.unreadable(job["file_name"], error)
         answer = {"error": {"message": str(refused), "code": refused.code}}
+    except DatasetError as error:
+        answer = {"error": {"message": str(error), "code": error.code}}
     json.dump(answer, answer_file)
     answer_file.close()
 
@@ -53,7 +53,7 @@ def main() -> None:
 def _do(job: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     path, scratch = Path(job["path"]), Path(job["scratch"])
     wanted = None if job["choices"] is None else choices_from_json(job["choices"])
-    with readers.open_contents(path, scratch, limits) as contents:
+    with readers.open_file(path, scratch, limits) as contents:
         examination = examine(contents, wanted, title=job["title"])
         columns = tuple(str(name) for name in contents.cells.columns)
         matrices = tuple(candidate.name for candidate in contents.candidates)

@@ -192,6 +192,13 @@ def check_chunks(array: Any, limits: Limits) -> None:
         check_declared("One chunk of an array", n_values * np.dtype(array.dtype).itemsize, limits.array_bytes)
 
 
+def check_column(what: str, array: Any, limits: Limits) -> None:
+    """Refuse a column of a table, or its chunks, by its declared size; code ``"too-large"``."""
+    n_values = int(np.prod([int(n) for n in array.shape], dtype=object))
+    check_declared(what, n_values * max(np.dtype(array.dtype).itemsize, 8), limits.array_bytes)
+    check_chunks(array, limits)
+
+
 def check_pointers(indptr: NDArray[Any], *, n_lines: int, nnz: int, n_indices: int) -> None:
     """Refuse a compressed matrix whose parts contradict each other; code ``"broken-matrix"``."""
     wrong = ""

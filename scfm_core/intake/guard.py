@@ -107,9 +107,9 @@ def _run(job: Mapping[str, Any], scratch: Path, path: Path, limits: Limits | Non
     limits = replace(limits, unpacked_bytes=min(limits.unpacked_bytes, free))
     unpacked = scratch / "files"
     unpacked.mkdir()
-    request = json.dumps({**job, "scratch": str(unpacked), "limits": asdict(limits)})
+    (scratch / "job").write_text(json.dumps({**job, "scratch": str(unpacked), "limits": asdict(limits)}))
     with (scratch / "answer").open("w+b") as answer, (scratch / "log").open("w+b") as log:
-        status = _start_and_wait(request, scratch, answer, log, limits.time_seconds)
+        status = _start_and_wait(scratch, answer, log, limits.time_seconds)
         answer.seek(0)
         text = answer.read(_LONGEST_ANSWER)
         log.seek(0)
@@ -123,27 +123,27 @@ def _run(job: Mapping[str, Any], scratch: Path, path: Path, limits: Limits | Non
     return read
 
 
-def _start_and_wait(request: str, scratch: Path, answer: IO[bytes], log: IO[bytes], time_seconds: int) -> int | None:
+def _start_and_wait(scratch: Path, answer: IO[bytes], log: IO[bytes], time_seconds: int) -> int | None:
     """Return the exit status, None where the process had to be ended."""
     command = [sys.executable, "-P", "-m", "scfm_core.intake.child"]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=answer,
-        stderr=log,
-        cwd=scratch,
-        env=_environment(scratch),
-        start_new_session=True,
-    )
+    with (scratch / "job").open("rb") as job:
+        process = subprocess.Popen(
+            command,
+            stdin=job,
+            stdout=answer,
+            stderr=log,
+            cwd=scratch,
+            env=_environment(scratch),
+            start_new_session=True,
+        )
     try:
-        process.communicate(request.encode(), timeout=time_seconds)
+        return process.wait(time_seconds)
     except subprocess.TimeoutExpired:
         return None
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
-    return process.returncode
 
 
 def _environment(scratch: Path) -> dict[str, str]:

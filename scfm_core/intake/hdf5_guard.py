@@ -52,9 +52,16 @@ def _check_objects(file: h5py.File, limits: Limits) -> None:
                 seen.add(address)
                 waiting.append(found)
     for group, name in soft:
-        if group.get(name) is None:
+        if not _leads_somewhere(group, name):
             msg = f"{_path(group, name)!r} in the file points to something that is not there. {_ADVICE}"
             raise DatasetError(msg, "dangling-link")
+
+
+def _leads_somewhere(group: h5py.Group, name: str) -> bool:
+    try:
+        return group.get(name) is not None
+    except (RuntimeError, OSError):  # links that point at each other
+        return False
 
 
 def _link(group: h5py.Group, name: str) -> Any:

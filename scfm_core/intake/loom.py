@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from scfm_core.errors import DatasetError
-from scfm_core.intake.contents import Candidate, Contents, Dense
+from scfm_core.intake.contents import Candidate, Contents, Dense, check_column
 from scfm_core.intake.hdf5_guard import check_storable
-from scfm_core.intake.limits import Limits, check_declared
+from scfm_core.intake.limits import Limits
 
 _GENE_NAMES = ("Gene", "gene", "GeneName", "gene_name", "gene_names", "var_names", "Symbol", "symbol", "name")
 _GENE_IDS = ("Accession", "accession", "EnsemblID", "gene_ids", "gene_id", "ensembl_id", "ID")
@@ -46,7 +46,7 @@ def _attributes(group: Any, length: int, limits: Limits) -> dict[str, Any]:
         if hasattr(node, "keys") or node.shape != (length,):
             continue
         check_storable(node)
-        check_declared(f"The column {name!r}", length * max(node.dtype.itemsize, 8), limits.array_bytes)
+        check_column(f"The column {name!r}", node, limits)
         values = node[...]
         if values.dtype.kind in "SO":
             texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]

@@ -1,9 +1,12 @@
 """Tells the format of a file by its content and opens it with the reader for that format."""
 
 import lzma
+import struct
+import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +31,12 @@ _SUFFIXES = {
     "xz": (".xz", ".txz"),
 }
 _PACKED = ("gzip", "bzip2", "xz")
+_CUT_SHORT = (OSError, EOFError, MemoryError, RuntimeError, zlib.error, lzma.LZMAError)  # while values are read
+_BROKEN = (
+    *_CUT_SHORT,
+    *(zipfile.BadZipFile, tarfile.TarError, struct.error),
+    *(KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError),
+)
 _DEEPEST = 3  # an archive in an archive in a compressed file
 
 
@@ -66,6 +75,20 @@ def kind_of_file(path: Path) -> str:
 
 def _is_text(head: bytes) -> bool:
     return b"\0" not in head and sum(byte < 9 for byte in head) == 0
+
+
+@contextmanager
+def open_file(path: Path, scratch: Path, limits: Limits) -> Iterator[Contents]:
+    """Open a file or folder as `open_contents` does; whatever a broken file makes its reader do is a `DatasetError`."""
+    with ExitStack() as stack:
+        try:
+            contents = stack.enter_context(open_contents(path, scratch, limits))
+        except _BROKEN as error:
+            raise unreadable(path.name, error) from error
+        try:
+            yield contents
+        except _CUT_SHORT as error:
+            raise unreadable(path.name, error) from error
 
 
 @contextmanager
@@ -121,11 +144,6 @@ def unreadable(name: str, error: Exception) -> DatasetError:
         return DatasetError(msg, "too-large")
     msg = f"{name!r} could not be read to its end: {words}. It may be damaged or cut short; download or write it again."
     return DatasetError(msg, "unreadable")
-
-
-#: What readers raise on a broken file, beside `DatasetError`.
-READ_ERRORS = (OSError, EOFError, MemoryError, zlib.error, lzma.LZMAError, RuntimeError, UnicodeError)
-_BROKEN = (*READ_ERRORS, KeyError, ValueError, TypeError, IndexError, OverflowError, NotImplementedError)
 
 
 def _read_hdf5(file: object, limits: Limits) -> Contents:

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix, vstack
 
 from scfm_core.errors import DatasetError
-from scfm_core.intake.contents import Candidate, Contents, InMemory, Sparse, check_numbers, check_shape
+from scfm_core.intake.contents import Candidate, Contents, InMemory, Sparse, check_column, check_numbers, check_shape
 from scfm_core.intake.findings import Finding
 from scfm_core.intake.hdf5_guard import check_storable
 from scfm_core.intake.limits import Limits, check_declared
@@ -78,7 +78,7 @@ def _one_genome(name: str, genomes: list[str]) -> Finding:
 
 def _texts(dataset: Any, limits: Limits) -> list[str]:
     check_storable(dataset)
-    check_declared("A column of names", int(np.prod(dataset.shape, dtype=object)) * 8, limits.array_bytes)
+    check_column("A column of names", dataset, limits)
     values = dataset[...].ravel()
     return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
 
