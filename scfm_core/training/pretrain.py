@@ -4,6 +4,7 @@ import json
 import math
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,7 +17,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from scfm_core.errors import ModelError
+from scfm_core.errors import DatasetError, ModelError
+from scfm_core.intake import admit_file
 from scfm_core.tensors import BertShape, GeneBert, available_devices, gene_bert, memory_errors
 from scfm_core.tokens import batches_by_length
 from scfm_core.training.batches import MaskedBatch, drawn_batches, masked
@@ -117,6 +119,36 @@ class TrainingReport:
     settings: PretrainSettings
     machine: str
     versions: dict[str, str]
+
+
+def pretrain(
+    files: Sequence[Path],
+    out: Path,
+    settings: PretrainSettings,
+    report: Callable[[CurvePoint], None] = lambda point: None,
+) -> TrainingReport:
+    """Train a network from scratch on the cells of some files; see `pretrain_on`.
+
+    Parameters
+    ----------
+    files
+        Any files of counts that the application reads; only human cells can be trained on. Each is read as its
+        inspection recommends.
+
+    Raises
+    ------
+    DatasetError
+        If a file is refused, is of another organism, or nothing is left to train on.
+    """
+    parts = []
+    with tempfile.TemporaryDirectory(prefix="scfm-pretrain-") as folder:
+        for number, path in enumerate(files):
+            dataset = admit_file(path, Path(folder) / str(number))
+            if dataset.organism != "human":
+                msg = f"Training needs human cells; those of {path.name!r} are {dataset.organism}. Leave the file out."
+                raise DatasetError(msg, "wrong-organism")
+            parts.append(CorpusPart(name=path.name, counts=dataset.counts()))
+    return pretrain_on(parts, out, settings, report)
 
 
 def pretrain_on(

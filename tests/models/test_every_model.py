@@ -1,0 +1,221 @@
+"""What every registered model owes; a new model file is tested by being there."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from scfm_core.dataset import CellCounts, Dataset
+from scfm_core.devices import use_device
+from scfm_core.errors import ModelError
+from scfm_core.model import CellModel, ModelSpec
+from scfm_core.registry import all_models, find_model
+from scfm_core.tensors import available_devices
+from scfm_core.tokens import Delete, Tokens, concatenate
+from scfm_core.weights import loaded_model, weights_here
+
+TOLERANCE = 1e-5  # of a vector's values, float32
+N_CELLS = 24
+
+Loaded = tuple[ModelSpec, CellModel]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_the_processor() -> None:
+    use_device("cpu")
+
+
+@pytest.fixture(scope="module", params=all_models(), ids=lambda spec: spec.key)
+def loaded(request: pytest.FixtureRequest, tiny_dataset: Dataset) -> Loaded:
+    spec: ModelSpec = request.param
+    if not weights_here(spec):
+        pytest.skip(f"the weights of {spec.title} are not here: {spec.how_to_get}")
+    fitted = {} if spec.fit is None else spec.fit(tiny_dataset)
+    started = time.perf_counter()
+    model = loaded_model(spec, fitted)
+    print(f"{spec.key} loaded in {time.perf_counter() - started:.2f} s")
+    return spec, model
+
+
+@pytest.fixture(scope="module")
+def counts(tiny_dataset: Dataset) -> CellCounts:
+    return tiny_dataset.counts(np.arange(N_CELLS))
+
+
+def vectors(loaded: Loaded, tokens: Tokens) -> np.ndarray:
+    spec, model = loaded
+    return model.embed(tokens, spec.default_options()).cells
+
+
+def test_the_card_says_what_a_reader_needs(loaded: Loaded) -> None:
+    spec, model = loaded
+    words = (spec.title, spec.summary, spec.vocabulary, spec.licence, spec.citation, spec.doi, spec.training_data)
+    assert all(words)
+    assert spec.known_limits
+    assert not spec.weights or spec.how_to_get
+    assert spec.organisms
+    known = [gene_id for gene_id in model.gene_ids if gene_id]
+    assert len(set(known)) == len(known) > 0
+
+
+def test_vectors_have_the_shape_of_the_card_and_are_finite(loaded: Loaded, counts: CellCounts) -> None:
+    points = vectors(loaded, loaded[1].encode(counts))
+    assert points.shape == (N_CELLS, loaded[0].embedding_size)
+    assert points.dtype == np.float32
+    assert np.isfinite(points).all()
+    assert np.unique(points, axis=0).shape[0] == N_CELLS
+
+
+def test_a_cell_does_not_depend_on_its_batch(loaded: Loaded, counts: CellCounts) -> None:
+    tokens = loaded[1].encode(counts)
+    together = vectors(loaded, tokens)
+    alone = np.concatenate([vectors(loaded, tokens.take(np.array([cell]))) for cell in range(N_CELLS)])
+    np.testing.assert_allclose(alone, together, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def test_equal_input_gives_equal_vectors(loaded: Loaded, counts: CellCounts) -> None:
+    tokens = loaded[1].encode(counts)
+    np.testing.assert_array_equal(vectors(loaded, tokens), vectors(loaded, loaded[1].encode(counts)))
+
+
+def test_the_order_of_the_cells_is_kept(loaded: Loaded, counts: CellCounts) -> None:
+    tokens = loaded[1].encode(counts)
+    order = np.random.default_rng(0).permutation(N_CELLS)
+    shuffled = CellCounts(
+        matrix=counts.matrix[order], gene_ids=counts.gene_ids, total_counts=counts.total_counts[order]
+    )
+    expected = vectors(loaded, tokens)[order]
+    np.testing.assert_allclose(
+        vectors(loaded, loaded[1].encode(shuffled)), expected, atol=TOLERANCE, rtol=TOLERANCE
+    )
+
+
+def test_the_order_of_the_genes_leaves_no_trace(loaded: Loaded, counts: CellCounts) -> None:
+    order = np.random.default_rng(0).permutation(len(counts.gene_ids))
+    shuffled = CellCounts(
+        matrix=csr_matrix(counts.matrix[:, order]),
+        gene_ids=tuple(counts.gene_ids[gene] for gene in order),
+        total_counts=counts.total_counts,
+    )
+    tokens, again = loaded[1].encode(counts), loaded[1].encode(shuffled)
+    np.testing.assert_array_equal(again.genes, tokens.genes)
+    np.testing.assert_array_equal(vectors(loaded, again), vectors(loaded, tokens))
+
+
+def test_unknown_genes_are_ignored(loaded: Loaded, counts: CellCounts) -> None:
+    strange = csr_matrix(np.full((N_CELLS, 3), 7, dtype=np.uint8))
+    more = CellCounts(
+        matrix=csr_matrix(np.hstack([strange.toarray(), counts.matrix.toarray()])),
+        gene_ids=("ENSG99999999999", "not a gene", "", *counts.gene_ids),
+        total_counts=counts.total_counts,
+    )
+    np.testing.assert_array_equal(
+        vectors(loaded, loaded[1].encode(more)), vectors(loaded, loaded[1].encode(counts))
+    )
+
+
+def test_a_cell_without_known_genes_has_no_vector_and_disturbs_no_other(loaded: Loaded, counts: CellCounts) -> None:
+    matrix = counts.matrix.toarray()
+    matrix[3] = 0
+    totals = counts.total_counts.copy()
+    totals[3] = 0.0
+    emptied = CellCounts(matrix=csr_matrix(matrix), gene_ids=counts.gene_ids, total_counts=totals)
+    tokens = loaded[1].encode(emptied)
+    assert tokens.lengths[3] == 0
+    points = vectors(loaded, tokens)
+    assert np.isnan(points[3]).all()
+    others = np.arange(N_CELLS) != 3
+    np.testing.assert_allclose(
+        points[others], vectors(loaded, loaded[1].encode(counts))[others], atol=TOLERANCE, rtol=TOLERANCE
+    )
+    only_empty = tokens.take(np.array([3, 3]))
+    assert np.isnan(vectors(loaded, only_empty)).all()
+
+
+def test_deleting_a_gene_changes_exactly_the_cells_that_hold_it(loaded: Loaded, counts: CellCounts) -> None:
+    tokens = loaded[1].encode(counts)
+    share = np.array([tokens.holds(gene).mean() for gene in range(len(loaded[1].gene_ids))])
+    gene = int(np.flatnonzero((share > 0.2) & (share < 0.8))[0])
+    edited = loaded[1].edit(tokens, [Delete(loaded[1].gene_ids[gene])])
+    held = tokens.holds(gene)
+    assert not edited.holds(gene).any()
+    np.testing.assert_array_equal(tokens.lengths - edited.lengths, held.astype(int))
+    before, after = (
+        np.concatenate([vectors(loaded, some.take(np.array([cell]))) for cell in range(N_CELLS)])
+        for some in (tokens, edited)
+    )
+    np.testing.assert_array_equal((before != after).any(axis=1), held)  # exactly 0 where the gene is not
+
+
+@pytest.mark.parametrize("gene_id", ["ENSG99999999999", "", "<mask>"])
+def test_deleting_what_no_cell_holds_moves_nothing(loaded: Loaded, counts: CellCounts, gene_id: str) -> None:
+    tokens = loaded[1].encode(counts)
+    edited = loaded[1].edit(tokens, [Delete(gene_id)])
+    np.testing.assert_array_equal(vectors(loaded, edited), vectors(loaded, tokens))
+
+
+def test_edits_apply_together_and_leave_their_input_alone(loaded: Loaded, counts: CellCounts) -> None:
+    tokens = loaded[1].encode(counts)
+    copy = Tokens(tokens.genes.copy(), tokens.values.copy(), tokens.offsets.copy())
+    first, second = (loaded[1].gene_ids[int(gene)] for gene in np.unique(tokens.genes)[[0, -1]])
+    at_once = loaded[1].edit(tokens, [Delete(first), Delete(second)])
+    in_turn = loaded[1].edit(loaded[1].edit(tokens, [Delete(second)]), [Delete(first)])
+    np.testing.assert_array_equal(at_once.genes, in_turn.genes)
+    np.testing.assert_array_equal(tokens.genes, copy.genes)
+    np.testing.assert_array_equal(tokens.offsets, copy.offsets)
+
+
+def test_gene_vectors_stand_in_the_order_of_the_tokens(loaded: Loaded, counts: CellCounts) -> None:
+    spec, model = loaded
+    tokens = model.encode(counts)
+    states = model.embed(tokens, replace(spec.default_options(), gene_vectors=True))
+    if not spec.has_gene_vectors:
+        assert states.genes is None
+        return
+    assert states.genes is not None
+    assert states.genes.shape == (len(tokens.genes), spec.embedding_size)
+    alone = model.embed(tokens.take(np.array([5])), replace(spec.default_options(), gene_vectors=True)).genes
+    own = states.genes[tokens.offsets[5] : tokens.offsets[6]]
+    np.testing.assert_allclose(own, alone, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def test_every_layer_and_precision_of_the_card_works(loaded: Loaded, counts: CellCounts) -> None:
+    spec, model = loaded
+    tokens = model.encode(counts).take(np.arange(4))
+    usual = vectors(loaded, tokens)
+    for layer in range(-spec.n_layers, 1):
+        points = model.embed(tokens, replace(spec.default_options(), layer=layer)).cells
+        assert np.isfinite(points).all()
+        assert (layer == spec.default_layer) == np.array_equal(points, usual)
+    low = model.embed(tokens, replace(spec.default_options(), precision="bfloat16")).cells
+    assert low.dtype == np.float32
+    np.testing.assert_allclose(low, usual, atol=0.05 * np.abs(usual).max())
+
+
+def test_tokens_of_parts_are_those_of_the_whole(loaded: Loaded, counts: CellCounts, tiny_dataset: Dataset) -> None:
+    parts = [loaded[1].encode(tiny_dataset.counts(slice(start, start + 8))) for start in range(0, N_CELLS, 8)]
+    whole, joined = loaded[1].encode(counts), concatenate(parts)
+    for ours, theirs in ((joined.genes, whole.genes), (joined.values, whole.values), (joined.offsets, whole.offsets)):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.gpu
+def test_the_accelerator_agrees_with_the_processor(loaded: Loaded, counts: CellCounts, tiny_dataset: Dataset) -> None:
+    device = available_devices()[0]
+    if device == "cpu":
+        pytest.skip("no accelerator here")
+    spec, model = loaded
+    fitted = {} if spec.fit is None else spec.fit(tiny_dataset)
+    use_device(device)
+    try:
+        points = loaded_model(spec, fitted).embed(model.encode(counts), spec.default_options()).cells
+    finally:
+        use_device("cpu")
+    np.testing.assert_allclose(points, vectors(loaded, model.encode(counts)), atol=1e-4, rtol=1e-4)
+
+
+def test_an_unknown_key_suggests_the_nearest() -> None:
+    with pytest.raises(ModelError, match="Did you mean 'scfm-mini'"):
+        find_model("scfm_mini")
