@@ -7,7 +7,7 @@ from pages._frame import chosen_dataset, embedded_models, page_head
 from pages._models import baseline, model_card, usable_models
 from pages._show import TableFile, downloads, provenance, two_lines
 from pages._state import cell_table
-from pages._waiting import answer, job_of
+from pages._waiting import answer
 from pages._words import cells_of, count, file_stem, plain, share
 from scfm_core.analyses.embed_cells import EmbedCells, Embedding
 from scfm_core.dataset import Dataset
@@ -48,7 +48,7 @@ def result(dataset: Dataset, spec: ModelSpec) -> None:
         embedding = answer(request)
         if embedding is None:
             return
-        numbers(dataset, embedding, job_seconds=getattr(job_of(request), "seconds", None))
+        numbers(dataset, embedding, seconds=embedded_models(dataset).get(spec.key))
         stem = file_stem(dataset.title, spec.key, "vectors")
 
         def table() -> object:
@@ -62,7 +62,7 @@ def result(dataset: Dataset, spec: ModelSpec) -> None:
         downloads(spec.key, stem=stem, tables=[TableFile(label="Vectors", table=table, about=about, spreadsheet=False)])
 
 
-def numbers(dataset: Dataset, embedding: Embedding, *, job_seconds: float | None) -> None:
+def numbers(dataset: Dataset, embedding: Embedding, *, seconds: float | None) -> None:
     """Show how many cells have a vector, its length, and how much of each cell was read."""
     n_tokens = np.asarray(embedding.n_tokens)
     n_placed = int((n_tokens > 0).sum())
@@ -72,13 +72,13 @@ def numbers(dataset: Dataset, embedding: Embedding, *, job_seconds: float | None
     second.metric("Numbers per cell", count(embedding.points.shape[1]))
     first, second = st.columns(2)
     first.metric(
-        "Genes read per cell, median",
+        "Genes read, median",
         count(middle),
-        help=f"5 % of the cells have fewer than {count(low)}, 5 % more than {count(high)}. A gene is read where the "
-        "cell expresses it, the model knows it, and it is not beyond the longest input.",
+        help=f"Per cell. 5 % of the cells have fewer than {count(low)}, 5 % more than {count(high)}. A gene is read where "
+        "the cell expresses it, the model knows it, and it is not beyond the longest input.",
     )
-    took = "stored" if not job_seconds else "below 1 s" if job_seconds < 1 else f"{count(job_seconds)} s"
-    second.metric("Time taken", took, help="Stored: the answer lay in the workspace and was not computed again.")
+    took = "not known" if seconds is None else "below 1 s" if seconds < 1 else f"{count(seconds)} s"
+    second.metric("Time taken", took, help="When it was computed; now it lies in the workspace.")
     if n_placed < len(n_tokens):
         st.caption(f"{cells_of(len(n_tokens) - n_placed)} hold no gene that the model knows and have no vector.")
 

@@ -12,9 +12,10 @@ from pages._models import baseline, model_words, usable_models
 from pages._show import TableFile, downloads, draw, provenance, say, theme, two_lines
 from pages._state import cell_table, grouping_columns, selection
 from pages._views import MapSettings, gene_of_symbol, hover_table
-from pages._waiting import answer, errors_as_text, job_of
+from pages._waiting import answer, errors_as_text, stored
 from pages._words import about, cells_of, count, file_stem, plain, plain_number
 from scfm_core.analyses.embed_cells import EmbedCells
+from scfm_core.analyses.grouping import in_reading_order
 from scfm_core.analyses.perturb_genes import (
     PerturbationEffects,
     PerturbGenes,
@@ -44,16 +45,20 @@ class Asked:
     beside: PerturbGenes | None
 
 
-def choose_cells(dataset: Dataset, key: str) -> tuple[CellSet | None, str | None]:
+def choose_cells(
+    dataset: Dataset, key: str, edits: tuple[tuple[Delete, ...], ...]
+) -> tuple[CellSet | None, str | None]:
     """Let the cells be chosen, and the groups that the effect is told for."""
     columns, chosen = grouping_columns(dataset), selection()
-    ways = [ALL, *([GROUP] if columns else []), *([SELECTED] if chosen is not None else [])]
+    ways = [*([GROUP] if columns else []), ALL, *([SELECTED] if chosen is not None else [])]
     way = st.selectbox("Cells", ways, key=f"{key}:cells:{len(ways)}", persist_state="session")
     if way == GROUP:
         column = st.selectbox("Column", columns, key=f"{key}:column", persist_state="session")
-        values = cell_table(dataset)[column].dropna().astype(str)
-        names = list(values.value_counts().index)
-        value = st.selectbox("Group", names, key=f"{key}:group:{column}", persist_state="session")
+        names = in_reading_order(cell_table(dataset)[column].dropna().astype(str).unique())
+        value = st.selectbox(
+            "Group", names, index=names.index(fullest_group(dataset, column, edits)), key=f"{key}:group:{column}",
+            persist_state="session", help="At the start the group in which most cells hold the gene.",
+        )  # fmt: skip
         return CellSet.where(dataset, column, value), None
     cells = None
     if way == SELECTED and chosen is not None:
@@ -64,6 +69,15 @@ def choose_cells(dataset: Dataset, key: str) -> tuple[CellSet | None, str | None
         help="The effect is given for each value of this column.",
     )  # fmt: skip
     return cells, None if group_by == TOGETHER_ALL else group_by
+
+
+def fullest_group(dataset: Dataset, column: str, edits: tuple[tuple[Delete, ...], ...]) -> str:
+    """Return the group in which the largest share of cells holds the first gene; the largest group without a gene."""
+    names = cell_table(dataset)[column].astype(str).where(cell_table(dataset)[column].notna())
+    if not edits:
+        return str(names.value_counts().index[0])
+    holds = pd.Series(dataset.expression(edits[0][0].gene_id) > 0, index=names.index)
+    return str(holds.groupby(names).mean().idxmax())
 
 
 def choose_edits(dataset: Dataset, key: str) -> tuple[tuple[Delete, ...], ...]:
@@ -86,11 +100,11 @@ def choose_edits(dataset: Dataset, key: str) -> tuple[tuple[Delete, ...], ...]:
 
 def choose_model(dataset: Dataset, key: str) -> ModelSpec:
     """Let a model be chosen, the first one that is no baseline at the start."""
-    specs, ready = usable_models(), embedded_models(dataset)
+    specs = usable_models()
     keys = [spec.key for spec in specs]
     start = next((place for place, spec in enumerate(specs) if not spec.is_baseline), 0)
     name = st.selectbox(
-        "Model", keys, index=start, format_func=lambda name: model_words(specs[keys.index(name)], ready),
+        "Model", keys, index=start, format_func=lambda name: model_words(specs[keys.index(name)]),
         key=f"{key}:model", persist_state="session",
     )  # fmt: skip
     return specs[keys.index(name)]
@@ -99,8 +113,8 @@ def choose_model(dataset: Dataset, key: str) -> ModelSpec:
 def build_question(dataset: Dataset, key: str) -> Asked | None:
     """Let the whole question be put together; None while no gene is chosen."""
     model = choose_model(dataset, key)
-    cells, group_by = choose_cells(dataset, key)
     edits = choose_edits(dataset, key)
+    cells, group_by = choose_cells(dataset, key, edits)
     with st.expander("More: random genes, PCA"):
         null_genes = st.slider(
             "Random genes", 0, 500, 100, 10, key=f"{key}:null", persist_state="session",
@@ -135,12 +149,12 @@ def cost(asked: Asked) -> str:
     """Say how much work the question is."""
     n_passes = passes_of(asked.request.identity, asked.request)
     words = f"At most {count(n_passes)} cells go through the model"
-    embedding = job_of(asked.request.baseline)
-    seconds = None if embedding is None else embedding.seconds
-    if seconds:
-        per_cell = seconds / asked.request.baseline.dataset.n_cells
-        return f"{words}, {about(per_cell * n_passes)} here."
-    return f"{words}. The time is told while it runs."
+    dataset, model = asked.request.baseline.dataset, asked.request.baseline.model
+    ready = embedded_models(dataset)
+    if model.key not in ready:
+        return f"{words}, after the {cells_of(dataset.n_cells)} are embedded. The time is told while it runs."
+    seconds = ready[model.key]
+    return f"{words}, {about(seconds / dataset.n_cells * n_passes)} here." if seconds else f"{words}."
 
 
 def controls(dataset: Dataset) -> Asked | None:
@@ -332,6 +346,19 @@ def show_answer(
     show_genes(effects, row)
 
 
+def wait_for(standing: Asked) -> tuple[PerturbationEffects | None, PerturbationEffects | None]:
+    """Return both answers; what is not there yet shows how far it is under the model's name."""
+    answers: list[PerturbationEffects | None] = []
+    for request in (standing.request, standing.beside):
+        if request is None:
+            answers.append(None)
+            continue
+        if stored(request) is None:
+            st.markdown(f"**{plain(request.baseline.model.title)}**")
+        answers.append(answer(request))
+    return answers[0], answers[1]
+
+
 def main() -> None:
     """Ask, wait, show."""
     page_head("Perturbation", "Which cells move when a gene is switched off?")
@@ -341,8 +368,7 @@ def main() -> None:
         standing = controls(dataset)
     with right, errors_as_text():
         if standing is not None:
-            effects = answer(standing.request)
-            beside = None if standing.beside is None else answer(standing.beside)
+            effects, beside = wait_for(standing)
             if effects is not None:
                 show_answer(dataset, standing, effects, beside)
                 return

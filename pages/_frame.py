@@ -90,20 +90,20 @@ def show_thread() -> None:
     _jobs()
 
 
-def embedded_models(dataset: Dataset) -> list[str]:
-    """Return the keys of the models that have embedded this dataset, the baseline first."""
+def embedded_models(dataset: Dataset) -> dict[str, float | None]:
+    """Return the keys of the models that have embedded this dataset, the baseline first, with the seconds it took."""
     answers = workspace().folder("answers")
     return _embedded(str(answers), answers.stat().st_mtime_ns, dataset.identity)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _embedded(folder: str, changed: int, identity: str) -> list[str]:
-    keys = []
+def _embedded(folder: str, changed: int, identity: str) -> dict[str, float | None]:
+    found = {}
     for stored in engine().store.answers():
         asked = stored.recipe or {}
         if asked.get("question") == "EmbedCells" and asked["dataset"]["dataset"] == identity:
-            keys.append(str(asked["model"]["model"]))
-    return sorted(set(keys), key=lambda key: (key != "pca", key))
+            found[str(asked["model"]["model"])] = stored.seconds
+    return {key: found[key] for key in sorted(found, key=lambda key: (key != "pca", key))}
 
 
 def _dataset_card(dataset: Dataset) -> None:

@@ -1,7 +1,5 @@
 """Models as the pages offer them: which can be used here, and their cards."""
 
-from collections.abc import Sequence
-
 import streamlit as st
 
 from pages._frame import embedded_models
@@ -27,11 +25,9 @@ def usable_models() -> list[ModelSpec]:
     return [spec for spec in all_models() if spec.is_baseline or weights_here(spec)]
 
 
-def model_words(spec: ModelSpec, embedded: Sequence[str] = ()) -> str:
-    """Return a model's name for a list of choices, with what one should know before choosing it."""
-    if spec.is_baseline:
-        return f"{spec.title} (baseline)"
-    return spec.title if spec.key in embedded else f"{spec.title} (not computed yet)"
+def model_words(spec: ModelSpec) -> str:
+    """Return a model's name for a list of choices."""
+    return f"{spec.title} (baseline)" if spec.is_baseline else spec.title
 
 
 def second_view_model(dataset: Dataset) -> ModelSpec:
@@ -64,11 +60,10 @@ def model_card(spec: ModelSpec, *, embedded: bool) -> None:
 
 
 def _facts(spec: ModelSpec) -> list[tuple[str, str]]:
-    length = "" if spec.max_tokens is None else f"the {count(spec.max_tokens)} strongest genes of each cell"
     size = "fitted to each dataset" if spec.n_parameters is None else f"{count(spec.n_parameters)} weights"
     return [
         ("Trained on", plain(spec.training_data, longest=500)),
-        ("Reads", ", ".join(part for part in (plain(spec.vocabulary, longest=200), length) if part)),
+        ("Reads", plain(spec.vocabulary, longest=300)),
         ("Gives", f"{count(spec.embedding_size)} numbers per cell, {size}"),
         ("Organisms", ", ".join(spec.organisms)),
         ("Licence", plain(spec.licence)),

@@ -6,6 +6,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
+
+from pages._show import TableFile, downloads, draw, provenance, say, two_lines
+from pages._state import use_dataset
+from pages._waiting import answer, errors_as_text
+from pages._words import cells_of, count, file_stem, share
 from scfm_core.analyses.measure_quality import (
     MeasureQuality,
     Thresholds,
@@ -13,11 +18,6 @@ from scfm_core.analyses.measure_quality import (
     passing,
     suggest_thresholds,
 )
-
-from pages._show import TableFile, downloads, draw, provenance, say, two_lines
-from pages._state import use_dataset
-from pages._waiting import answer, errors_as_text
-from pages._words import cells_of, count, file_stem, share
 from scfm_core.dataset import Dataset, subset_dataset
 from scfm_core.plots.quality import quality_scatter, quality_violins
 

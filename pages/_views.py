@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages._frame import embedded_models
 from pages._models import baseline, model_words, usable_models
 from pages._state import cell_table, grouping_columns
 from pages._waiting import answer
@@ -99,13 +98,13 @@ def map_settings(dataset: Dataset) -> MapSettings:
 
 def choose_embedding(dataset: Dataset, key: str, start: ModelSpec) -> EmbedCells:
     """Let one of the usable models be chosen."""
-    specs, ready = usable_models(), embedded_models(dataset)
+    specs = usable_models()
     keys = [spec.key for spec in specs]
     chosen = st.selectbox(
         "Embedding",
         keys,
         index=keys.index(start.key),
-        format_func=lambda name: model_words(specs[keys.index(name)], ready),
+        format_func=lambda name: model_words(specs[keys.index(name)]),
         key=f"{key}:embedding:{dataset.sha256[:10]}",
         persist_state="session",
     )
