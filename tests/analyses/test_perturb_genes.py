@@ -128,13 +128,6 @@ def dataset(tmp_path_factory):
     return write_dataset(tmp_path_factory.mktemp("datasets"), new)
 
 
-@pytest.fixture
-def engine(tmp_path):
-    engine = Engine(Store(tmp_path), ThreadExecutor(["cpu"]))
-    yield engine
-    engine.close()
-
-
 def by_hand(model, dataset, cell, edits):
     """1 - cosine of one cell, one at a time, with nothing of the engine."""
     options = EmbedOptions()
