@@ -36,7 +36,8 @@ def test_the_first_page_and_the_command_line_open_without_torch_and_scanpy(entry
         "slow = {'torch', 'scanpy', 'umap', 'transformers', 'matplotlib.pyplot', 'sklearn'} & set(sys.modules);"
         "sys.exit(' '.join(sorted(slow)))"
     )
-    run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
 
 
@@ -46,7 +47,8 @@ def calls(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", CORE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_is_unpickled(path):
-    assert not calls(path) & {"pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load", "pd.read_pickle", "torch.load"}
+    unpickling = {"pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load", "pd.read_pickle", "torch.load"}
+    assert not calls(path) & unpickling
     assert "allow_pickle=True" not in path.read_text()
     assert "weights_only=False" not in path.read_text()
 
