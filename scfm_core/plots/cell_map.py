@@ -308,7 +308,7 @@ def _readable(panel: Panel, start: FloatArray, end: FloatArray) -> tuple[FloatAr
     """Average arrows over the squares of a grid where there are too many."""
     if len(start) <= MAX_ARROWS:
         return start, end, f"Each of the {len(start)} arrows is one cell." if len(start) else "No cell has an arrow."
-    for n_squares in (32, 26, 20, 16, 12, 10):
+    for n_squares in (22, 18, 14, 12, 10):
         low = np.array([panel.x.limits[0], panel.y.limits[0]])
         high = np.array([panel.x.limits[1], panel.y.limits[1]])
         square = np.floor((start - low) / (high - low).max() * n_squares).astype(np.int64)

@@ -4,6 +4,7 @@
 its vector file show the same data.
 """
 
+import textwrap
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ FAINT = "#E4E4E4"
 UNSELECTED = "#D5D5D5"
 NO_VALUE = "#8C8C8C"
 THIN_SPACE = "\u202f"
+NO_BREAK_SPACE = "\u00a0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -344,6 +346,17 @@ def one_line(text: object, *, longest: int = 60) -> str:
     words = "".join(letter if letter.isprintable() else " " for letter in str(text)).split(" ")
     line = " ".join(word for word in words if word)
     return line if len(line) <= longest else line[: longest - 1] + "\u2026"
+
+
+def wrap_title(title: str, letters: int) -> list[str]:
+    """Cut a title into lines, never beside an equals sign.
+
+    Examples
+    --------
+    >>> [line.replace(NO_BREAK_SPACE, " ") for line in wrap_title("Genes of cells, n = 12", 19)]
+    ['Genes of cells,', 'n = 12']
+    """
+    return textwrap.wrap(title.replace(" = ", f"{NO_BREAK_SPACE}={NO_BREAK_SPACE}"), letters) or [""]
 
 
 def distribution(values: ArrayLike, *, at: float, colour: str, label: str = "") -> Violin | Points:

@@ -74,7 +74,7 @@ def dot_plot(values: FloatArray, symbols: Sequence[str], groups: "pd.Series[Any]
         values=means[rows, columns],
         scale="expression",
         limits=(0.0, float(max(means.max(), 1e-3))),
-        title=f"Mean of all cells, {UNIT}",
+        title=f"Mean, {UNIT}",
     )
     dots = Points(
         x=columns.astype(np.float64),

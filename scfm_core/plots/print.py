@@ -32,6 +32,7 @@ from scfm_core.plots.figure import (
     Solid,
     Violin,
     grouped_number,
+    wrap_title,
 )
 
 if TYPE_CHECKING:
@@ -107,16 +108,26 @@ def _draw(figure: Figure, file_format: Literal["svg", "pdf", "png"], *, dpi: int
             else:
                 axes.set_axis_off()
         _surroundings(drawing, figure)
+        _settle(sheet, below=figure.legend == "below")
         out = io.BytesIO()
         sheet.savefig(out, format=file_format, dpi=dpi, bbox_inches=_without_empty_foot(sheet), **options)
     return out.getvalue()
+
+
+def _settle(sheet: "Sheet", *, below: bool) -> None:
+    """Fix the layout, then move the legends on the right, which the layout puts beside the title, under it."""
+    sheet.draw_without_rendering()
+    sheet.set_layout_engine("none")
+    title = sheet.texts[0].get_window_extent().transformed(sheet.transFigure.inverted())
+    for legend in sheet.legends:
+        if not below:
+            legend.set_bbox_to_anchor((0, 0, 1, title.y0), transform=sheet.transFigure)
 
 
 def _without_empty_foot(sheet: "Sheet") -> Any:
     """Return the part of the sheet to keep, in inches: its whole width, and its height down to the lowest mark."""
     from matplotlib.transforms import Bbox
 
-    sheet.draw_without_rendering()
     width, height = sheet.get_size_inches()
     lowest = sheet.get_tightbbox().y0 - 0.04
     return Bbox([[0.0, min(max(lowest, 0.0), 0.5 * height)], [width, height]])
@@ -160,6 +171,7 @@ def _points(drawing: _Drawing, mark: Points) -> None:
         "marker": {"circle": "o", "diamond": "D"}[mark.symbol],
         "alpha": mark.opacity,
         "linewidths": 0,
+        "zorder": 2.2,  # above intervals, under rules
         "rasterized": len(mark.x) > MOST_VECTOR_POINTS,
     }
     colour = mark.colour
@@ -249,7 +261,7 @@ def _line(drawing: _Drawing, mark: Line) -> None:
 
 
 def _rule(drawing: _Drawing, mark: Rule) -> None:
-    style: Style = {"color": mark.colour, "linewidth": 0.7, "linestyle": _DASHES[mark.dash]}
+    style: Style = {"color": mark.colour, "linewidth": 0.7, "linestyle": _DASHES[mark.dash], "zorder": 2.5}
     words: Style = {"fontsize": 6.0, "textcoords": "offset points", "zorder": 5}
     words["bbox"] = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.6}
     axes = drawing.axes
@@ -355,7 +367,7 @@ def _turn_long_names(drawing: _Drawing, ticks: tuple[tuple[float, str], ...]) ->
 def _surroundings(drawing: _Drawing, figure: Figure) -> None:
     """Draw title, legends and colour bars, all outside of the data."""
     sheet = drawing.sheet
-    title = textwrap.wrap(figure.title, int(figure.width_mm * _LETTERS_PER_MM))
+    title = wrap_title(figure.title, int(figure.width_mm * _LETTERS_PER_MM))
     sheet.suptitle("\n".join(title), x=0.01, ha="left", fontsize=_TITLE_SIZE, fontweight="bold")
     for name, (mappable, axes) in drawing.scales.items():
         bar = sheet.colorbar(mappable, ax=axes, shrink=0.6, aspect=18, pad=0.02, anchor=(0.0, 0.0))
@@ -363,8 +375,7 @@ def _surroundings(drawing: _Drawing, figure: Figure) -> None:
         bar.outline.set_visible(False)
     look: Style = {"frameon": False, "handletextpad": 0.4, "labelspacing": 0.35, "borderaxespad": 0.3}
     look["alignment"] = "left"
-    under_title = 1 - (1.3 * _TITLE_SIZE * len(title) + 4) / (72 * sheet.get_figheight())
-    right: Style = {"loc": "outside right upper", "bbox_to_anchor": (0, 0, 1, under_title)}
+    right: Style = {"loc": "outside right upper"}
     signs, words = list(drawing.entries.values()), list(drawing.entries)
     if words and figure.legend == "below":
         columns = max(1, min(len(words), int(figure.width_mm / (1.35 * max(map(len, words)) + 8))))

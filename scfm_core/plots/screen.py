@@ -33,6 +33,7 @@ from scfm_core.plots.figure import (
     Violin,
     grouped_number,
     plain_number,
+    wrap_title,
 )
 
 MOST_SVG_POINTS = 3000
@@ -120,7 +121,7 @@ class _Drawing:
             return {"showlegend": False}
         fresh = label not in self.named
         self.named.add(label)
-        return {"name": safe_text(label), "legendgroup": label, "showlegend": fresh, "legendrank": rank}
+        return {"name": safe_text(label), "legendgroup": safe_text(label), "showlegend": fresh, "legendrank": rank}
 
     def scale(self, colour: Continuous) -> str:
         """Return the name of the colour axis, set up on first use."""
@@ -446,7 +447,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
 
 def _layout(drawing: _Drawing, figure: Figure, height: float) -> None:
     chart, theme = drawing.chart, drawing.theme
-    lines = textwrap.wrap(figure.title, _TITLE_LETTERS)
+    lines = wrap_title(figure.title, _TITLE_LETTERS)
     below = figure.legend == "below"
     chart.update_layout(
         template=_template(theme),

@@ -1,0 +1,121 @@
+"""One figure of every kind from small tables, for the tests that hold for all of them."""
+
+import numpy as np
+import pandas as pd
+
+from scfm_core.analyses.measure_quality import Thresholds
+from scfm_core.analyses.perturb_genes import PerturbationEffects
+from scfm_core.plots.cell_map import cell_map, with_arrows
+from scfm_core.plots.figure import Figure
+from scfm_core.plots.markers import dot_plot, heat_map, marker_violins, volcano
+from scfm_core.plots.perturbation import effect_bars, null_histogram
+from scfm_core.plots.quality import quality_scatter, quality_violins
+
+HOSTILE = ("<img src=x onerror=alert(1)>", "$\\frac{1}{2}$ & <b>bold</b>", "line\nbreak\x00 %{x}", "日本 \u202e")
+N_CELLS = 90
+
+
+def coordinates(n_cells: int = N_CELLS) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(n_cells, 2)) * [3.0, 2.0]
+
+
+def cell_types(n_cells: int = N_CELLS) -> pd.Series:
+    return pd.Series([("B", "CD8 T", "NK")[place % 3] for place in range(n_cells)], name="cell type")
+
+
+def expression(n_cells: int = N_CELLS) -> np.ndarray:
+    counts = np.random.default_rng(2).poisson([0.3, 2.0, 5.0], size=(n_cells, 3))
+    return np.log1p(counts).astype(np.float32)
+
+
+def quality_table(n_cells: int = N_CELLS) -> pd.DataFrame:
+    random = np.random.default_rng(3)
+    counts = np.round(np.exp(random.normal(8, 0.4, n_cells)))
+    columns = {
+        "sample": pd.Categorical(np.where(np.arange(n_cells) % 2, "donor 10", "donor 2")),
+        "total_counts": counts,
+        "n_genes": np.round(counts**0.85),
+        "mitochondrial_share": random.beta(2, 50, n_cells),
+        "ribosomal_share": random.beta(5, 20, n_cells),
+        "doublet_score": random.beta(2, 20, n_cells),
+    }
+    return pd.DataFrame(columns, index=[f"cell {place}" for place in range(n_cells)])
+
+
+THRESHOLDS = Thresholds(
+    min_counts=1500.0,
+    max_counts=np.inf,
+    min_genes=400.0,
+    max_genes=4000.0,
+    max_mitochondrial_share=0.08,
+    max_doublet_score=0.3,
+)
+
+
+def marker_table() -> pd.DataFrame:
+    random = np.random.default_rng(4)
+    table = pd.DataFrame({"group": "B", "symbol": [f"GENE{place}" for place in range(300)]})
+    table["log2_fold_change"] = random.normal(0, 1.5, 300)
+    table["p_adjusted"] = np.minimum(1.0, 10.0 ** -(random.gamma(1, 4, 300) * np.abs(table["log2_fold_change"])))
+    table.loc[0, ["log2_fold_change", "p_adjusted"]] = [4.0, 0.0]
+    table.loc[1, "p_adjusted"] = np.nan
+    return table.assign(n_in=40, n_out=2660)
+
+
+def perturbation() -> PerturbationEffects:
+    random = np.random.default_rng(5)
+    rows, null = [], []
+    for edit, held, status in (("LYZ", 0.9, "tested"), ("CD3D", 0.05, "rarely held"), ("XIST", 0.0, "not held")):
+        drawn = random.gamma(4, 0.001, 100) * held if held else np.empty(0)
+        null += [
+            {"edit": edit, "group": "NK", "null_edit": f"G{n}", "null_effect": drawn[n]} for n in range(len(drawn))
+        ]
+        row = {"edit": edit, "gene_ids": "ENSG1", "group": "NK", "n_cells": 161, "n_holding": round(161 * held)}
+        row |= {"share_holding": held, "effect": 0.01 * held, "ci_low": 0.009 * held, "ci_high": 0.012 * held}
+        row |= {"ci_over": "cells", "effect_holding": 0.01, "status": status, "n_null": len(drawn)}
+        row |= {"null_mean": drawn.mean(), "null_sd": drawn.std(ddof=1)} if held else {}
+        row |= {"null_effect": 0.011 * held, "z": 3.2, "p_empirical": 0.0099, "p_adjusted": 0.0198} if held else {}
+        rows.append(row | {"null_n_cells": 16 if held else 0, "match_distance": 0.02, "match_quality": "one-sided"})
+    empty = pd.DataFrame()
+    return PerturbationEffects(
+        effects=pd.DataFrame(rows),
+        cells=empty,
+        genes=empty,
+        null=pd.DataFrame(null),
+        landing_before=np.zeros((0, 15), np.int32),
+        landing_after=np.zeros((3, 0, 15), np.int32),
+        chosen=np.zeros(0, np.int64),
+        edits=("LYZ", "CD3D", "XIST"),
+        noise_floor=1e-12,
+        n_passes=0,
+    )
+
+
+def every_figure() -> dict[str, Figure]:
+    places, types, values = coordinates(), cell_types(), expression()
+    lyz = pd.Series(values[:, 2], name="LYZ, ln(1 + counts per 10,000)")
+    symbols = ("CD3D", "NKG7", "LYZ")
+    by_type = cell_map(
+        places, types, hover=pd.DataFrame({"cell": types.index, "type": types}), selected=places[:, 0] > 0
+    )
+    return {
+        "map of types": by_type,
+        "map of a gene": cell_map(places, lyz, method="tsne"),
+        "map with arrows": with_arrows(by_type, places[:20], places[:20] + 1.0),
+        "hostile map": hostile_map(),
+        "quality scatter": quality_scatter(quality_table(), THRESHOLDS),
+        "quality violins": quality_violins(quality_table(), "total_counts", THRESHOLDS),
+        "shares": quality_violins(quality_table(), "mitochondrial_share", THRESHOLDS),
+        "dot plot": dot_plot(values, symbols, types),
+        "violins": marker_violins(values, symbols, types),
+        "heat map": heat_map(values, symbols, types),
+        "heat map of cells": heat_map(values, symbols, types, rows="cells", standardise=False),
+        "volcano": volcano(marker_table(), "B"),
+        "effects": effect_bars(perturbation()),
+        "null": null_histogram(perturbation(), "LYZ", "NK"),
+    }
+
+
+def hostile_map() -> Figure:
+    labels = pd.Series([HOSTILE[place % 4] for place in range(N_CELLS)], name="<i>type</i> $x$")
+    return cell_map(coordinates(), labels, hover=pd.DataFrame({"<b>": labels}), title="Cells of <b>x</b> at $y$")
