@@ -82,7 +82,14 @@ def _kind_with_negatives(matrix: csr_matrix) -> Kind:
     if centred.mean() < 0.8:
         return "negative"
     alike = np.abs(spread[used] - 1) < 0.25
-    return "scaled" if alike.mean() > 0.7 else "residuals"
+    return "scaled" if alike.mean() > 0.7 and _zeros_stay_alike(matrix, np.flatnonzero(used)) else "residuals"
+
+
+def _zeros_stay_alike(matrix: csr_matrix, genes: NDArray[np.int64]) -> bool:
+    """Say whether cells without a gene share one value, as after scaling; a residual depends on the cell's depth."""
+    some = genes[np.linspace(0, len(genes) - 1, min(60, len(genes))).astype(int)]
+    values = matrix[:, some].toarray()
+    return bool(np.quantile(np.mean(values == values.min(axis=0), axis=0), 0.9) > 0.1)
 
 
 def _judge_integers(matrix: csr_matrix, data: NDArray[Any]) -> Judgement:
