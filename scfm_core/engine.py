@@ -22,7 +22,7 @@ from scfm_core.store import Store
 
 _POLL_SECONDS = 0.1
 _FINISHED_JOBS_KEPT = 64
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Task(Protocol):
@@ -281,9 +281,9 @@ class Engine:
     def _run(self, job: Job[ResultT]) -> None:
         try:
             answer = self._keep(job, job.request.run(_Running(self, job)))
-        except BaseException as error:  # noqa: BLE001 - delivered to whoever waits for the job
+        except BaseException as error:  # delivered to whoever waits for the job
             if not isinstance(error, ScfmError) and not job.nested:  # a nested job's error is logged by its parent
-                _log.error("job %s (%r) failed", job.id, job.request, exc_info=error)
+                logger.exception("job %s (%r) failed", job.id, job.request)
             traceback.clear_frames(error.__traceback__)  # a kept error must not keep arrays
             job.seconds = time.monotonic() - job.started
             job._future.set_exception(error)
@@ -296,7 +296,7 @@ class Engine:
         try:
             self.store.put(identity, answer, recipe(job.request), seconds=time.monotonic() - job.started)
         except OSError as error:  # a full disk, say: what was computed is still worth showing
-            _log.warning("job %s: the answer could not be stored: %s", job.id, error)
+            logger.warning("job %s: the answer could not be stored: %s", job.id, error)
             job._note(f"The answer could not be stored and will be computed again next time: {error}")
             return answer
         stored: ResultT | None = self.store.get(identity, job.request.result_type)
@@ -438,7 +438,7 @@ def _work(function: Callable[[ItemT], PartT], store: Store, identity: str, named
         try:
             store.put_part(identity, name, part)
         except OSError as error:  # a full disk, say
-            _log.warning("piece %s of %s could not be kept: %s", name, identity[:12], error)
+            logger.warning("piece %s of %s could not be kept: %s", name, identity[:12], error)
     return part
 
 
