@@ -64,12 +64,17 @@ class BertShape:
         return cls(**{name: config[name] for name in cls.__dataclass_fields__ if name in config})
 
 
+def _table(n_rows: int, size: int) -> nn.Embedding:
+    """Return embeddings without values: they are drawn by `GeneBert.start_from_random`, or read from a file."""
+    return nn.Embedding.from_pretrained(torch.empty(n_rows, size), freeze=False)
+
+
 class _Embeddings(nn.Module):
     def __init__(self, shape: BertShape) -> None:
         super().__init__()
-        self.word_embeddings = nn.Embedding(shape.vocab_size, shape.hidden_size)
-        self.position_embeddings = nn.Embedding(shape.max_position_embeddings, shape.hidden_size)
-        self.token_type_embeddings = nn.Embedding(shape.type_vocab_size, shape.hidden_size)
+        self.word_embeddings = _table(shape.vocab_size, shape.hidden_size)
+        self.position_embeddings = _table(shape.max_position_embeddings, shape.hidden_size)
+        self.token_type_embeddings = _table(shape.type_vocab_size, shape.hidden_size)
         self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
         self.dropout = nn.Dropout(shape.hidden_dropout_prob)
 
@@ -234,8 +239,7 @@ def gene_bert(shape: BertShape, state: Mapping[str, Tensor], device: str) -> Gen
     ModelError
         If an encoder weight is missing or has another size; the head may be missing.
     """
-    with torch.device("meta"):
-        network = GeneBert(shape)
+    network = GeneBert(shape)  # not on the device "meta", whose first use imports torch's compiler for over a second
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items() if name.startswith("bert.")}
     found = {name: tuple(value.shape) for name, value in state.items()}
     wrong = [name for name, size in wanted.items() if found.get(name) != size]

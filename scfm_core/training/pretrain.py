@@ -23,8 +23,10 @@ from scfm_core.tensors import BertShape, GeneBert, available_devices, gene_bert,
 from scfm_core.tokens import batches_by_length
 from scfm_core.training.batches import MaskedBatch, drawn_batches, masked
 from scfm_core.training.corpus import Corpus, CorpusPart, Vocabulary, build_corpus, learn_vocabulary
+from scfm_core.training.loss_curve import Loss, loss_curve_svg
 
 WEIGHTS, CONFIG, VOCABULARY, RECORD = "model.safetensors", "config.json", "vocabulary.json", "training.json"
+CURVE = "loss_curve.svg"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +170,7 @@ def pretrain_on(
     parts
         The training cells.
     out
-        Folder for ``model.safetensors``, ``config.json``, ``vocabulary.json`` and ``training.json``.
+        Folder for ``model.safetensors``, ``config.json``, ``vocabulary.json``, ``training.json``, ``loss_curve.svg``.
     report
         Called at every point of the validation curve.
     start
@@ -199,7 +201,10 @@ def pretrain_on(
     for point in run.points():
         if point == run.best:
             _write_weights(out / WEIGHTS, run.network)
-        _write_json(out / RECORD, asdict(run.record()))
+        record = run.record()
+        _write_json(out / RECORD, asdict(record))
+        losses = [Loss(point.step, point.train_loss, point.validation_loss) for point in record.curve]
+        (out / CURVE).write_text(loss_curve_svg(losses, unigram_loss=record.unigram_loss))
         report(point)
     return run.record()
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -80,6 +81,9 @@ def test_the_written_weights_load_and_embed(run: tuple[TrainingReport, Path], ti
     assert np.isfinite(points).all()
     assert len([gene for gene in model.gene_ids if gene]) == report.n_genes
     assert json.loads((out / "training.json").read_text())["steps"] == 40
+    drawing = ElementTree.fromstring((out / "loss_curve.svg").read_text())
+    validation = drawing.findall("{*}polyline")[-1].attrib["points"].split()
+    assert len(validation) == len(report.curve)
 
 
 def test_a_run_repeats(run: tuple[TrainingReport, Path], part: CorpusPart, tmp_path: Path) -> None:
