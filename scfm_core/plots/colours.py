@@ -44,9 +44,10 @@ DARK = Theme(
 )
 THEMES: Mapping[ThemeName, Theme] = {"light": LIGHT, "dark": DARK}
 
+# ColorBrewer's RdBu with a middle that a point on white paper can be seen in
 _SCALES: Mapping[ScaleName, tuple[str, ...]] = {
     "expression": ("#DADADA", "#B9A3CB", "#8F63B3", "#64289A", "#3A0068"),
-    "signed": ("#2166AC", "#67A9CF", "#D1E5F0", "#FFFFFF", "#FDDBC7", "#EF8A62", "#B2182B"),
+    "signed": ("#2166AC", "#67A9CF", "#C3DCEB", "#E9E9E9", "#F9CDB5", "#EF8A62", "#B2182B"),
     "viridis": ("#440154", "#414487", "#2A788E", "#22A884", "#7AD151", "#FDE725"),
     "cividis": ("#00224E", "#35456C", "#666970", "#948E77", "#C8B866", "#FEE838"),
 }

@@ -139,13 +139,13 @@ class _Drawing:
 
     sheet: "Sheet"
     axes: "Axes"
-    entries: dict[str, Any] = field(default_factory=dict)  # words -> the sign beside them
+    entries: dict[str, tuple[int, Any]] = field(default_factory=dict)  # words -> rank and the sign beside them
     scales: dict[str, tuple[Any, list[Any]]] = field(default_factory=dict)  # title -> (mappable, axes)
     size_keys: dict[str, Points] = field(default_factory=dict)
 
-    def entry(self, label: str, sign: Any) -> None:
+    def entry(self, label: str, sign: Any, *, rank: int = 1) -> None:
         if label:
-            self.entries.setdefault(label, sign)
+            self.entries.setdefault(label, (rank, sign))
 
     def scale(self, colour: Continuous) -> Any:
         """Return the colour map of a scale with its limits, remembered for the bar beside the panel."""
@@ -180,7 +180,7 @@ def _points(drawing: _Drawing, mark: Points) -> None:
         drawn = np.array(colour.colours)[colour.codes[order]]
         drawing.axes.scatter(mark.x[order], mark.y[order], s=diameter[order] ** 2, c=drawn, **shape)
         for label, shade, n in zip(colour.labels, colour.colours, colour.counts, strict=True):
-            drawing.entry(f"{label} (n = {grouped_number(n)})", _sign(shade))
+            drawing.entry(f"{label} (n = {grouped_number(n)})", _sign(shade), rank=0)
         return
     shades = drawing.scale(colour).to_rgba(colour.values) if isinstance(colour, Continuous) else colour.colour
     drawing.axes.scatter(mark.x, mark.y, s=diameter**2, c=shades, **shape)
@@ -370,13 +370,14 @@ def _surroundings(drawing: _Drawing, figure: Figure) -> None:
     title = wrap_title(figure.title, int(figure.width_mm * _LETTERS_PER_MM))
     sheet.suptitle("\n".join(title), x=0.01, ha="left", fontsize=_TITLE_SIZE, fontweight="bold")
     for name, (mappable, axes) in drawing.scales.items():
-        bar = sheet.colorbar(mappable, ax=axes, shrink=0.6, aspect=18, pad=0.02, anchor=(0.0, 0.0))
+        bar = sheet.colorbar(mappable, ax=axes, shrink=0.6, aspect=18, pad=0.02, anchor=(0.0, 1.0), panchor=False)
         bar.set_label("\n".join(textwrap.wrap(name, int(figure.height_mm * 0.45))), fontsize=6.5)
         bar.outline.set_visible(False)
     look: Style = {"frameon": False, "handletextpad": 0.4, "labelspacing": 0.35, "borderaxespad": 0.3}
     look["alignment"] = "left"
     right: Style = {"loc": "outside right upper"}
-    signs, words = list(drawing.entries.values()), list(drawing.entries)
+    words = sorted(drawing.entries, key=lambda label: drawing.entries[label][0])  # categories first
+    signs = [drawing.entries[label][1] for label in words]
     if words and figure.legend == "below":
         columns = max(1, min(len(words), int(figure.width_mm / (1.35 * max(map(len, words)) + 8))))
         sheet.legend(signs, words, loc="outside lower left", ncols=columns, **look)

@@ -3,7 +3,7 @@
 import html
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ from scfm_core.plots.figure import (
 MOST_SVG_POINTS = 3000
 PIXELS_PER_MM = 5.2
 FONT = "Source Sans, Source Sans Pro, Arial, DejaVu Sans, sans-serif"
-_TITLE_LINE, _TITLE_LETTERS = 21, 78
+_TITLE_LINE = 21
 # "Share chart" would send the data to a company's server
 _REMOVED = (
     "sendChartToCloud",
@@ -52,11 +52,17 @@ _REMOVED = (
 )
 
 
-def to_plotly(figure: Figure, *, theme: ThemeName = "light") -> go.Figure:
+def to_plotly(figure: Figure, *, theme: ThemeName = "light", width: float = 900.0) -> go.Figure:
     """Draw a figure with plotly; show it with ``st.plotly_chart(..., theme=None)``, since it carries its own theme.
 
     The background is transparent. Points that carry their cell have its position in the dataset as ``customdata``.
     Up to 3,000 points are drawn as SVG, more with WebGL.
+
+    Parameters
+    ----------
+    width
+        About how many pixels wide the page shows it. It decides where the title is cut into lines; below 600 the
+        legend stands under the figure.
     """
     rows = -(-len(figure.panels) // figure.columns)
     height = max(300.0, figure.height_mm * PIXELS_PER_MM)
@@ -73,7 +79,8 @@ def to_plotly(figure: Figure, *, theme: ThemeName = "light") -> go.Figure:
         _axes(drawing, panel)
         for mark in panel.marks:
             _DRAW[type(mark)](drawing, mark)
-    _layout(drawing, figure, height)
+    narrow = replace(figure, legend="below") if width < 600 else figure
+    _layout(drawing, narrow, height, wrap_title(figure.title, max(24, int((width - 140) / 8.8))))
     return chart
 
 
@@ -366,6 +373,7 @@ def _arrows(drawing: _Drawing, mark: Arrows) -> None:
 
 
 def _note(drawing: _Drawing, mark: Note) -> None:
+    side = {"left": "left", "centre": "center", "right": "right"}[mark.anchor]
     drawing.chart.add_annotation(
         x=_annotated(drawing, mark.x, "x"),
         y=_annotated(drawing, mark.y, "y"),
@@ -373,7 +381,8 @@ def _note(drawing: _Drawing, mark: Note) -> None:
         yref=f"y{drawing.suffix}",
         text=safe_text(mark.text),
         showarrow=False,
-        xanchor={"left": "left", "centre": "center", "right": "right"}[mark.anchor],
+        xanchor=side,
+        align=side,
         xshift=mark.shift[0],
         yshift=mark.shift[1],
         font={"size": 12, "color": drawing.shade(mark.colour)},
@@ -445,14 +454,14 @@ def _axis(axis: Axis) -> dict[str, Any]:
     return own
 
 
-def _layout(drawing: _Drawing, figure: Figure, height: float) -> None:
+def _layout(drawing: _Drawing, figure: Figure, height: float, lines: list[str]) -> None:
     chart, theme = drawing.chart, drawing.theme
-    lines = wrap_title(figure.title, _TITLE_LETTERS)
     below = figure.legend == "below"
+    legend_height = 20 * -(-len(drawing.named) // 2) if below else 0
     chart.update_layout(
         template=_template(theme),
         title={"text": "<br>".join(safe_text(line) for line in lines), "pad": {"t": 6 + 11 * (len(lines) - 1), "l": 8}},
-        height=round(height + _TITLE_LINE * len(lines)),
+        height=round(height + _TITLE_LINE * len(lines) + legend_height),
         margin={"l": 8, "r": 8, "t": 20 + _TITLE_LINE * len(lines) + 14 * bool(figure.panels[0].title), "b": 8},
         uirevision="scfm",
         dragmode="lasso" if any(panel.equal_aspect for panel in figure.panels) else "zoom",
