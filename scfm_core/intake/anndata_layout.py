@@ -111,7 +111,7 @@ def _column(table: Any, name: str, limits: Limits) -> Any:
             values, mask = _array(node["values"], limits), _array(node["mask"], limits).astype(bool)
             return pd.Series(values.astype(object)).mask(mask).infer_objects() if mask.any() else values
         return None
-    if len(node.shape) != 1:
+    if node.shape is None or len(node.shape) != 1:  # empty, or a column of vectors
         return None
     legacy = table.get("__categories", {})
     values = _array(node, limits)

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,8 @@ def _limit_process(limits: Limits) -> None:
     for name, bound in bounds.items():
         _, hard = resource.getrlimit(name)
         wanted = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
-        resource.setrlimit(name, (wanted, wanted))
+        with suppress(ValueError, OSError):  # macOS lets no limit be set on the address space
+            resource.setrlimit(name, (wanted, wanted))
 
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
