@@ -136,12 +136,12 @@ def test_equal_questions_are_one_question(planted: Dataset) -> None:
     assert default.options == card.default_options()
 
 
-def test_a_baseline_is_fitted_and_embeds_as_it_does_alone(tiny_dataset: Dataset, engine: Engine) -> None:
+def test_a_baseline_is_fitted_and_embeds_as_it_does_alone(planted: Dataset, engine: Engine) -> None:
     pca = find_model("pca")
-    fitted = engine.compute(FitModel(tiny_dataset, pca)).arrays
+    fitted = engine.compute(FitModel(planted, pca)).arrays
     model = loaded_model(pca, fitted)
-    alone = model.embed(model.encode(tiny_dataset.counts()), pca.default_options()).cells
-    answer = engine.compute(EmbedCells(tiny_dataset, pca))
+    alone = model.embed(model.encode(planted.counts()), pca.default_options()).cells
+    answer = engine.compute(EmbedCells(planted, pca))
     np.testing.assert_array_equal(answer.points, alone)
 
 
