@@ -352,9 +352,9 @@ def polygon_selection(coordinates: FloatArray, event_selection: Mapping[str, Any
     """
     coordinates = np.asarray(coordinates, dtype=np.float64).reshape(-1, 2)
     inside = np.zeros(len(coordinates), dtype=bool)
+    x, y = np.ascontiguousarray(coordinates.T)
     for polygon in _polygons(event_selection):
         (x0, y0), (x1, y1) = polygon.min(axis=0), polygon.max(axis=0)
-        x, y = coordinates.T
         near = np.flatnonzero((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))  # NaN compares as false
         inside[near[_inside(coordinates[near], polygon)]] = True
     return inside
@@ -373,7 +373,7 @@ def _polygons(event_selection: Mapping[str, Any]) -> Iterable[FloatArray]:
 def _inside(points: FloatArray, polygon: FloatArray) -> NDArray[np.bool_]:
     """Count the edges to the right of each point: odd means inside. Sorted by y, an edge touches one run of points."""
     order = np.argsort(points[:, 1], kind="stable")
-    x, y = points[order].T
+    x, y = np.ascontiguousarray(points[order].T)
     inside = np.zeros(len(points), dtype=bool)
     for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
         first, last = np.searchsorted(y, sorted((y0, y1)))
