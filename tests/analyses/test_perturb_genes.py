@@ -219,6 +219,26 @@ def test_cells_without_a_vector_stay_out_of_the_numbers(engine, dataset):
     assert found.null.empty
 
 
+def test_a_cell_that_an_edit_empties_is_left_out_and_told(engine, tmp_path):
+    counts = np.random.default_rng(0).poisson(2.0, size=(20, N_GENES))
+    counts[4] = 0
+    counts[4, COMMON] = 3
+    names = [f"cell{number}" for number in range(20)]
+    new = NewDataset(
+        matrix=csr_matrix(counts), gene_ids=GENES, gene_symbols=GENES, cells=pd.DataFrame(index=names), organism="human"
+    )
+    data = write_dataset(tmp_path / "d", new)
+    found = engine.compute(PerturbGenes(EmbedCells(data, VALUES), (gene(COMMON),), null_genes=5, null_cells=20))
+    emptied = found.cells.set_index("cell").loc["cell4"]
+    assert emptied.holds
+    assert np.isnan(emptied.cosine_similarity)
+    assert found.cells.cosine_similarity.isna().sum() == 1
+    assert found.effects.n_cells.tolist() == [19]
+    assert found.effects[["effect", "ci_low", "null_effect", "p_empirical"]].notna().all(axis=None)
+    assert (found.landing_before[4] >= 0).all()
+    assert (found.landing_after[0, 4] == -1).all()
+
+
 def test_only_the_cells_asked_for_are_perturbed(engine, dataset):
     cells = CellSet.where(dataset, "type", "T")
     request = PerturbGenes(EmbedCells(dataset, VALUES), (gene(COMMON),), cells=cells, null_genes=8)

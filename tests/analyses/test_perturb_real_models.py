@@ -1,5 +1,8 @@
 """The question of a perturbation to the models that come with the application, on real cells."""
 
+import pickle
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.stats import kstest
@@ -7,6 +10,7 @@ from scipy.stats import kstest
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.fit_model import FitModel
 from scfm_core.analyses.perturb_genes import PerturbGenes, estimated_passes, landing_arrows, sentence
+from scfm_core.analyses.perturbation_passes import Apparatus, all_pairs, embed_edited
 from scfm_core.cell_set import CellSet
 from scfm_core.engine import Engine, ThreadExecutor
 from scfm_core.genes import find_genes
@@ -85,6 +89,21 @@ def test_effects_equal_the_model_asked_cell_by_cell(engine, tiny_dataset, key):
         assert measured == pytest.approx(np.array(expected), abs=1e-9)
         row = found.effects.set_index("edit").loc[label]
         assert row.effect == pytest.approx(np.mean(1 - np.array(expected)), rel=1e-3)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_work_travels_to_another_process_and_back(engine, tiny_dataset, key):
+    spec = find_model(key)
+    fitted = engine.compute(FitModel(tiny_dataset, spec)).arrays if spec.fit else {}
+    apparatus = Apparatus(tiny_dataset, spec, spec.default_options(), fitted)
+    edits = deletions(tiny_dataset, "LYZ", "CD3D")
+    work = all_pairs(np.arange(3), len(edits), passes_per_chunk=4)
+    assert [len(piece) for piece in work] == [4, 2]
+    here = partial(embed_edited, apparatus, edits)
+    there = pickle.loads(pickle.dumps((here, work[0])))
+    found, expected = there[0](there[1]), here(work[0])
+    assert np.array_equal(found["changed"], expected["changed"])
+    assert np.array_equal(found["points"], expected["points"])
 
 
 def test_the_options_of_the_baseline_are_the_options_of_the_edit(engine, tiny_dataset):
