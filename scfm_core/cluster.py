@@ -26,6 +26,7 @@ from scfm_core.store import Store
 from scfm_core.workspace import Workspace
 
 _CONNECT_SECONDS = 10
+_POLL_SECONDS = 0.02
 _WORKERS_COUNTED_SECONDS = 2.0
 _LOG_BYTES = 2**20
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -67,12 +68,14 @@ class DaskExecutor:
         self._address = address
         self._lock = threading.Lock()
         self._client = _new_client(address)
-        self._n_workers, self._counted = 1, -_WORKERS_COUNTED_SECONDS
+        self._n_workers, self._counted = 1, -_POLL_SECONDS = 0.02
+_WORKERS_COUNTED_SECONDS
 
     @property
     def n_workers(self) -> int:
         """See `scfm_core.engine.Executor.n_workers`."""
-        if time.monotonic() - self._counted > _WORKERS_COUNTED_SECONDS:
+        if time.monotonic() - self._counted > _POLL_SECONDS = 0.02
+_WORKERS_COUNTED_SECONDS:
             self._n_workers = max(1, sum(self._connected().nthreads().values()))
             self._counted = time.monotonic()
         return self._n_workers
@@ -101,8 +104,13 @@ class _DaskTask:
     def result(self, timeout: float | None = None) -> Any:
         from distributed import KilledWorker
 
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._future.done():  # Dask's own time-out loses a result now and then, see distributed.utils.sync
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError
+            time.sleep(_POLL_SECONDS)
         try:
-            return self._future.result(timeout)
+            return self._future.result()
         except KilledWorker as error:
             msg = (
                 f"This piece of work took {error.allowed_failures + 1} workers down one after another, most likely "

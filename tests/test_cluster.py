@@ -7,12 +7,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
+from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.cluster import DaskExecutor, connect, start_cluster, visible_gpus
+from scfm_core.dataset import subset_dataset
 from scfm_core.engine import Engine
 from scfm_core.errors import Cancelled, RequestError, ScfmError
+from scfm_core.registry import find_model
 from scfm_core.store import Store
 from scfm_core.workspace import Workspace
 from tests.counting_requests import Deadly, Failing, Square, SumOfSquares, marks, wait_for
@@ -84,6 +88,24 @@ def test_the_job_of_a_killed_worker_finishes_with_the_undisturbed_result(engine,
     assert len(workers) == 2  # the killed one and the one that its nanny started
     assert n_pieces(marked, 12) <= 13
     assert worker_pid(cluster) != killed
+
+
+def test_a_killed_worker_does_not_change_an_embedding(engine, cluster, demo_dataset, tmp_path):
+    first = np.arange(demo_dataset.n_cells) < 300
+    dataset = subset_dataset(demo_dataset, first, title="300 cells", note="The first 300 cells.")
+    question = EmbedCells(dataset, find_model("scfm-mini"))
+    undisturbed = Engine(Store(tmp_path / "undisturbed"), DaskExecutor(cluster.address))
+    expected = undisturbed.compute(question)
+    undisturbed.close()
+    worker = worker_pid(cluster)
+    job = engine.submit(question)
+    wait_for(lambda: job.progress.unit == "cells" and job.done > 0, 60)
+    assert job.done < 300
+    os.kill(worker, signal.SIGKILL)
+    embedding = job.result(120)
+    np.testing.assert_array_equal(embedding.points, expected.points)
+    np.testing.assert_array_equal(embedding.n_tokens, expected.n_tokens)
+    assert worker_pid(cluster) != worker
 
 
 def worker_pid_of(folder: Path) -> int:

@@ -1,5 +1,7 @@
 """What the commands read and write: FILE becomes a dataset, OUT is checked before anything is computed."""
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,7 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from scfm_core.dataset import Dataset, list_datasets
+from scfm_core import __version__
+from scfm_core.dataset import Dataset, list_datasets, open_dataset
 from scfm_core.errors import DatasetError, RequestError
 from scfm_core.workspace import Workspace
 
@@ -54,16 +57,14 @@ def open_input(file: str, *, counts_from: str | None = None, organism: Any = Non
     DatasetError
         If the file is refused, with the doctor's reason, or nothing has this name.
     """
-    from scfm_core.intake import admit_file, inspect_file, open_demo
+    from scfm_core.intake import open_demo
 
     root = Workspace.from_environment().folder("datasets")
     path = Path(file).expanduser()
+    if path.is_file():
+        return _admitted_once(path, root, counts_from, organism)
     if path.exists():
-        choices = None
-        if counts_from or organism:
-            found = inspect_file(path).choices
-            choices = replace(found, counts_from=counts_from or found.counts_from, organism=organism or found.organism)
-        return admit_file(path, root, choices)
+        return _admitted(path, root, counts_from, organism)
     if counts_from or organism:
         msg = f"--counts-from and --organism say how a file is read, but {file!r} is no file here."
         raise RequestError(msg, "not-a-file")
@@ -106,6 +107,31 @@ def _check_parent(out: Path) -> None:
     if not out.absolute().parent.is_dir():
         msg = f"The folder {str(out.parent)!r} does not exist. Make it first, or choose another place for --out."
         raise RequestError(msg, "no-folder")
+
+
+def _admitted(path: Path, root: Path, counts_from: str | None, organism: Any) -> Dataset:
+    from scfm_core.intake import admit_file, inspect_file
+
+    if not counts_from and not organism:
+        return admit_file(path, root)
+    found = inspect_file(path).choices
+    choices = replace(found, counts_from=counts_from or found.counts_from, organism=organism or found.organism)
+    return admit_file(path, root, choices)
+
+
+def _admitted_once(path: Path, root: Path, counts_from: str | None, organism: Any) -> Dataset:
+    """Admit a file, or return what became of it last time where it was not written to since."""
+    state = path.stat()
+    seen = [str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ino, counts_from, organism, __version__]
+    key = hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+    note = Workspace.from_environment().folder("inputs") / key
+    if note.is_file():
+        folder = root / note.read_text()
+        if (folder / "manifest.json").is_file():
+            return open_dataset(folder)
+    dataset = _admitted(path, root, counts_from, organism)
+    note.write_text(dataset.sha256)
+    return dataset
 
 
 def _stored(name: str, root: Path) -> Dataset:
