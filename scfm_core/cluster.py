@@ -68,14 +68,12 @@ class DaskExecutor:
         self._address = address
         self._lock = threading.Lock()
         self._client = _new_client(address)
-        self._n_workers, self._counted = 1, -_POLL_SECONDS = 0.02
-_WORKERS_COUNTED_SECONDS
+        self._n_workers, self._counted = 1, -_WORKERS_COUNTED_SECONDS
 
     @property
     def n_workers(self) -> int:
         """See `scfm_core.engine.Executor.n_workers`."""
-        if time.monotonic() - self._counted > _POLL_SECONDS = 0.02
-_WORKERS_COUNTED_SECONDS:
+        if time.monotonic() - self._counted > _WORKERS_COUNTED_SECONDS:
             self._n_workers = max(1, sum(self._connected().nthreads().values()))
             self._counted = time.monotonic()
         return self._n_workers
