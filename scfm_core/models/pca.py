@@ -24,7 +24,7 @@ def fit_pca(dataset: Dataset) -> dict[str, NDArray[Any]]:
 
     Counts are scaled to 10,000 per cell and ``log(1 + x)`` is taken; up to 2,000 highly variable genes are chosen (all
     expressed genes where there are no more), centred, not scaled; cells without counts play no part. The components
-    are eigenvectors of the genes' covariance, exact and with a fixed sign: the largest loading is positive.
+    are the directions of largest variance, exact and with a fixed sign: the largest loading is positive.
 
     Returns
     -------
@@ -52,12 +52,9 @@ def fit_pca(dataset: Dataset) -> dict[str, NDArray[Any]]:
     chosen = _variable_genes(matrix)
     matrix = matrix[:, chosen]
     mean = np.asarray(matrix.mean(axis=0)).ravel()
-    gram = (matrix.T @ matrix).toarray() / matrix.shape[0] - np.outer(mean, mean)
-    n_components = min(N_COMPONENTS, matrix.shape[0] - 1, len(chosen))
-    _, vectors = np.linalg.eigh(gram)  # eigenvalues ascend
-    components = vectors[:, ::-1][:, :n_components]
+    components = _leading_directions(matrix, mean, min(N_COMPONENTS, matrix.shape[0] - 1, len(chosen)))
     largest = np.abs(components).argmax(axis=0)
-    components = components * np.where(components[largest, np.arange(n_components)] < 0, -1.0, 1.0)
+    components = components * np.where(components[largest, np.arange(components.shape[1])] < 0, -1.0, 1.0)
     return {"gene_ids": np.array(counts.gene_ids)[chosen], "mean": mean, "components": components}
 
 
@@ -124,6 +121,18 @@ def _variable_genes(matrix: csr_matrix) -> NDArray[np.int64]:
         table = sc.pp.highly_variable_genes(data, n_top_genes=N_VARIABLE_GENES, flavor="seurat", inplace=False)
     score = np.nan_to_num(table["dispersions_norm"].to_numpy(dtype=np.float64), nan=-np.inf)
     return np.sort(expressed[np.argsort(-score, kind="stable")[:N_VARIABLE_GENES]])
+
+
+def _leading_directions(matrix: csr_matrix, mean: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Return the ``n`` directions of largest variance of the centred rows, shape ``(n_columns, n)``, largest first."""
+    from scipy.linalg import eigh, svd
+
+    n_rows, n_columns = matrix.shape
+    if 4 * n_rows < n_columns:  # then the rows themselves are the smaller problem
+        return np.asarray(svd(matrix.toarray() - mean, full_matrices=False)[2][:n].T)
+    gram = (matrix.T @ matrix).toarray() / n_rows - np.outer(mean, mean)
+    vectors = eigh(gram, subset_by_index=(n_columns - n, n_columns - 1))[1]  # eigenvalues ascend
+    return np.asarray(vectors[:, ::-1])
 
 
 def _load(folder: Path | None, device: str, fitted: Arrays) -> PcaModel:
