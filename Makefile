@@ -11,6 +11,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
+# Threads that wait must sleep: spinning ones take the processor from the other libraries' threads.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: app test check bench lock clean
 
 app: $(INSTALLED)
@@ -33,6 +36,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -W ignore -c 'import scanpy, umap'  # compiles once what every first map would wait for
 	touch $(INSTALLED)
 
 # torch is pinned by hand: a range would bring gigabytes of CUDA packages to machines without a GPU.
