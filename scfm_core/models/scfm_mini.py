@@ -111,7 +111,7 @@ SPECS = (
             WeightFile(
                 name="model.safetensors",
                 size_bytes=6427816,
-                sha256="8a3effee2943a9f877ffb64336aa07789fb79a9431a190c62183d401ad4d4a64",
+                sha256="fd261df224159b8f04a383db7d60fca1d92f95c81c615aff4b00a93f6da64590",
             ),
             WeightFile(
                 name="config.json",
