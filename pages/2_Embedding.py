@@ -3,10 +3,11 @@
 import numpy as np
 import streamlit as st
 
-from pages._frame import chosen_dataset, embedded_models, page_head
+from pages._frame import chosen_dataset, page_head
 from pages._models import baseline, model_card, usable_models
 from pages._show import TableFile, downloads, provenance, two_lines
 from pages._state import cell_table
+from pages._thread import embedded_models
 from pages._waiting import answer
 from pages._words import cells_of, count, file_stem, plain, share
 from scfm_core.analyses.embed_cells import EmbedCells, Embedding
@@ -74,8 +75,8 @@ def numbers(dataset: Dataset, embedding: Embedding, *, seconds: float | None) ->
     first.metric(
         "Genes read, median",
         count(middle),
-        help=f"Per cell. 5 % of the cells have fewer than {count(low)}, 5 % more than {count(high)}. A gene is read where "
-        "the cell expresses it, the model knows it, and it is not beyond the longest input.",
+        help=f"Per cell. 5 % of the cells have fewer than {count(low)}, 5 % more than {count(high)}. A gene is read "
+        "where the cell expresses it, the model knows it, and it is not beyond the longest input.",
     )
     took = "not known" if seconds is None else "below 1 s" if seconds < 1 else f"{count(seconds)} s"
     second.metric("Time taken", took, help="When it was computed; now it lies in the workspace.")

@@ -1,7 +1,6 @@
 """Two views of the same cells, one selection in both."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +10,7 @@ import streamlit as st
 
 from pages._frame import chosen_dataset, page_head
 from pages._models import baseline, second_view_model
-from pages._show import TableFile, downloads, draw, provenance, say
+from pages._show import HALF, TableFile, downloads, draw, provenance, say
 from pages._state import (
     cell_table,
     grouping_columns,
@@ -68,10 +67,9 @@ def view(dataset: Dataset, side: str, settings: MapSettings, start: tuple[ModelS
         hover=hover_table(dataset),
         selected=None if chosen is None else chosen.mask,
     )
-    figure = replace(figure, legend="below")  # beside it, two maps in one row would leave too little room
     name = "UMAP" if settings.method == "umap" else "t-SNE"
     take = partial(remember, np.asarray(projection.coordinates), f"drawn on the {name} of {embedding.model.title}")
-    draw(figure, f"{side}:{dataset.sha256[:10]}:{selection_round()}", on_select=take)
+    draw(figure, f"{side}:{dataset.sha256[:10]}:{selection_round()}", width=HALF, on_select=take)
     say(figure)
 
     def table() -> pd.DataFrame:

@@ -7,10 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from pages._columns import EFFECT_COLUMNS, GENE_COLUMNS
-from pages._frame import chosen_dataset, embedded_models, page_head
+from pages._frame import chosen_dataset, page_head
 from pages._models import baseline, model_words, usable_models
 from pages._show import TableFile, downloads, draw, provenance, say, theme, two_lines
 from pages._state import cell_table, grouping_columns, selection
+from pages._thread import embedded_models
 from pages._views import MapSettings, gene_of_symbol, hover_table
 from pages._waiting import answer, errors_as_text, stored
 from pages._words import about, cells_of, count, file_stem, plain, plain_number
@@ -43,6 +44,29 @@ class Asked:
 
     request: PerturbGenes
     beside: PerturbGenes | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One model's answer, with its table of effects and verdicts."""
+
+    title: str
+    request: PerturbGenes
+    effects: PerturbationEffects
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The answer that stands on the page: the model's part first, the baseline's behind it."""
+
+    asked: Asked
+    parts: tuple[Part, ...]
+
+    @property
+    def key(self) -> str:
+        """Names the elements on the page that show this answer."""
+        return f"perturbed:{self.asked.request.identity[:10]}"
 
 
 def choose_cells(
@@ -189,7 +213,7 @@ def effects_table(effects: PerturbationEffects, title: str) -> pd.DataFrame:
     """Return the effects with a verdict, the largest first."""
     table = effects.effects.assign(model=title)
     table["verdict"] = [verdict(row) for _, row in table.iterrows()]
-    return table.sort_values("effect", ascending=False, kind="stable")
+    return table.sort_values("effect", ascending=False, kind="stable", ignore_index=True)
 
 
 def show_table(table: pd.DataFrame) -> None:
@@ -235,14 +259,9 @@ def spoken(row: pd.Series, other: pd.Series | None) -> None:
             st.markdown(f":gray[{words}]")
 
 
-def side_by_side(effects: PerturbationEffects, beside: PerturbationEffects | None, titles: tuple[str, str]) -> list:
-    """Return the models with their effects and a place of equal size for each."""
-    pairs = [(titles[0], effects), *([(titles[1], beside)] if beside is not None else [])]
-    return list(zip(st.columns(len(pairs), gap="medium"), pairs, strict=True))
-
-
-def show_map(dataset: Dataset, asked: PerturbGenes, effects: PerturbationEffects, edit: str, key: str) -> None:
+def show_map(part: Part, row: pd.Series, key: str) -> None:
     """Draw where the perturbed cells land among their unperturbed neighbours."""
+    asked, dataset, edit = part.request, part.request.baseline.dataset, row["edit"]
     projection = answer(MapSettings().projection(asked.baseline))
     if projection is None:
         return
@@ -253,12 +272,11 @@ def show_map(dataset: Dataset, asked: PerturbGenes, effects: PerturbationEffects
         colour = pd.Series(pd.Categorical(["cell"] * dataset.n_cells), name="Cells")
     else:
         colour = cell_table(dataset)[column].reset_index(drop=True)
-    arrows = landing_arrows(effects, coordinates)
-    place = list(effects.edits).index(edit)
-    figure = cell_map(coordinates, colour, title=f"Where cells land without {edit}: {asked.baseline.model.title}",
-                      hover=hover_table(dataset))  # fmt: skip
+    arrows = landing_arrows(part.effects, coordinates)
+    place = list(part.effects.edits).index(edit)
+    figure = cell_map(coordinates, colour, title=f"Where cells land without {edit}", hover=hover_table(dataset))
     figure = with_arrows(figure, arrows.start[place], arrows.end[place])
-    draw(figure, key)
+    draw(figure, key, width=HALF)
     say(figure)
     downloads(key, stem=file_stem(dataset.title, "landing", edit, asked.baseline.model.key), figure=figure)
 
@@ -302,61 +320,84 @@ def files(dataset: Dataset, asked: Asked, table: pd.DataFrame, effects: Perturba
     )
 
 
-def show_answer(
-    dataset: Dataset, asked: Asked, effects: PerturbationEffects, beside: PerturbationEffects | None
-) -> None:
-    """Show the sentence, the effects beside their random genes, the map, the other genes, the files."""
-    model, key = asked.request.baseline.model, f"perturbed:{asked.request.identity[:10]}"
-    table = effects_table(effects, model.title)
-    other = None if beside is None else effects_table(beside, baseline().title)
-    row = choose_line(table, key)
-    spoken(row, matching(other, row))
-    titles = (model.title, f"{baseline().title} (baseline)")
-    for place, (title, each) in side_by_side(effects, beside, titles):
-        with place:
-            st.markdown(f"**{plain(title)}**")
-            figure = effect_bars(each)
-            draw(figure, f"{key}:bars:{title}")
-            say(figure)
-            downloads(f"bars:{title}", stem=file_stem(dataset.title, "effects", title), figure=figure)
-    both = table if other is None else pd.concat([table, other])
-    show_table(both)
-    files(dataset, asked, both, effects)
+def show_effects(standing: Standing) -> None:
+    """Show the effects of each model beside its random genes, one model under the other, and the table."""
+    dataset = standing.asked.request.baseline.dataset
+    for part in standing.parts:
+        figure = effect_bars(part.effects)
+        st.markdown(f"**{plain(part.title)}**")
+        draw(figure, f"{standing.key}:bars:{part.title}")
+        downloads(f"bars:{part.title}", stem=file_stem(dataset.title, "effects", part.title), figure=figure)
+    say(figure)
+    table = pd.concat([part.table for part in standing.parts], ignore_index=True)
+    show_table(table)
+    files(dataset, standing.asked, table, standing.parts[0].effects)
+    effects = standing.parts[0].effects
     st.caption(
-        f"{count(effects.n_passes)} cells went through {plain(model.title)}. Arithmetic alone moves a vector by up to "
-        f"{plain_number(effects.noise_floor)}: a smaller effect means nothing."
+        f"{count(effects.n_passes)} cells went through {plain(standing.parts[0].title)}. Arithmetic alone moves a "
+        f"vector by up to {plain_number(effects.noise_floor)}: a smaller effect means nothing."
     )
+
+
+def show_closely(standing: Standing, row: pd.Series) -> None:
+    """Show one deletion in one group: the random genes, the map, the other genes; the baseline always beside."""
+    dataset = standing.asked.request.baseline.dataset
     st.subheader(f"{plain(row['edit'])} in {plain(row['group'])}: beside the random genes", anchor=False)
-    for place, (title, each) in side_by_side(effects, beside, titles):
+    for place, part in zip(st.columns(len(standing.parts), gap="medium"), standing.parts, strict=True):
         with place, errors_as_text():
-            same = matching(each.effects, row)
+            st.markdown(f"**{plain(part.title)}**")
+            same = matching(part.table, row)
             if same is None or not np.isfinite(same["p_empirical"]):
-                st.caption(f"{plain(title)}: no random genes to compare with here.")
+                st.caption("No random genes to compare with here.")
                 continue
-            figure = null_histogram(each, row["edit"], row["group"])
-            draw(figure, f"{key}:null:{title}")
+            figure = null_histogram(part.effects, row["edit"], row["group"])
+            draw(figure, f"{standing.key}:null:{part.title}", width=HALF)
             say(figure)
-            downloads(f"null:{title}", stem=file_stem(dataset.title, "null", title, row["edit"]), figure=figure)
+            stem = file_stem(dataset.title, "null", part.title, row["edit"])
+            downloads(f"null:{part.title}", stem=stem, figure=figure)
     st.subheader("Where the cells land", anchor=False)
-    pairs = side_by_side(effects, beside, titles)
-    for (place, (title, each)), question in zip(pairs, (asked.request, asked.beside), strict=False):
+    for place, part in zip(st.columns(len(standing.parts), gap="medium"), standing.parts, strict=True):
         with place, errors_as_text():
-            show_map(dataset, question, each, row["edit"], f"{key}:map:{title}")
+            st.markdown(f"**{plain(part.title)}**")
+            show_map(part, row, f"{standing.key}:map:{part.title}")
     st.subheader("The most affected other genes", anchor=False)
-    show_genes(effects, row)
+    show_genes(standing.parts[0].effects, row)
 
 
-def wait_for(standing: Asked) -> tuple[PerturbationEffects | None, PerturbationEffects | None]:
-    """Return both answers; what is not there yet shows how far it is under the model's name."""
-    answers: list[PerturbationEffects | None] = []
-    for request in (standing.request, standing.beside):
+def wait_for(asked: Asked) -> Standing | None:
+    """Return the answers that are there, None without the model's; what is not there yet shows how far it is."""
+    parts = []
+    for request in (asked.request, asked.beside):
         if request is None:
-            answers.append(None)
             continue
+        model = request.baseline.model
         if stored(request) is None:
-            st.markdown(f"**{plain(request.baseline.model.title)}**")
-        answers.append(answer(request))
-    return answers[0], answers[1]
+            st.markdown(f"**{plain(model.title)}**")
+        effects = answer(request)
+        if effects is not None:
+            title = f"{model.title} (baseline)" if model.is_baseline else model.title
+            table = effects_table(effects, model.title)
+            parts.append(Part(title=title, request=request, effects=effects, table=table))
+    return Standing(asked, tuple(parts)) if parts and parts[0].request is asked.request else None
+
+
+def show_answer(standing: Standing) -> pd.Series:
+    """Show the sentence and the effects; return the line that is looked at closely."""
+    table = standing.parts[0].table
+    row = choose_line(table, standing.key)
+    spoken(row, matching(standing.parts[1].table if len(standing.parts) > 1 else None, row))
+    show_effects(standing)
+    return row
+
+
+def before_the_answer() -> None:
+    """Say what the page is about to show."""
+    two_lines(
+        "How far the model moves each cell's vector when a gene is taken out of its input, beside random genes that as "
+        "many of the same cells hold, and beside PCA.",
+        "That cells without this gene would change like this. This is a statement about the model's input, not an "
+        "experiment.",
+    )
 
 
 def main() -> None:
@@ -364,20 +405,18 @@ def main() -> None:
     page_head("Perturbation", "Which cells move when a gene is switched off?")
     dataset = chosen_dataset()
     left, right = st.columns([1, 3], gap="medium")
+    asked = standing = row = None
     with left, errors_as_text():
-        standing = controls(dataset)
+        asked = controls(dataset)
     with right, errors_as_text():
-        if standing is not None:
-            effects, beside = wait_for(standing)
-            if effects is not None:
-                show_answer(dataset, standing, effects, beside)
-                return
-        two_lines(
-            "How far the model moves each cell's vector when a gene is taken out of its input, beside random genes "
-            "that as many of the same cells hold, and beside PCA.",
-            "That cells without this gene would change like this. This is a statement about the model's input, not an "
-            "experiment.",
-        )
+        standing = None if asked is None else wait_for(asked)
+        if standing is None:
+            before_the_answer()
+        else:
+            row = show_answer(standing)
+    if standing is not None and row is not None:
+        with errors_as_text():
+            show_closely(standing, row)
 
 
 main()

@@ -1,40 +1,24 @@
-"""What stands around every page: the head with its question, the way on, and the thread in the sidebar."""
+"""The frame around every page: title, navigation, the head with its question, and the way on."""
 
-from typing import Any
+from contextvars import ContextVar
 
 import streamlit as st
 
-from pages._state import (
-    clear_selection,
-    dataset_in_use,
-    engine,
-    open_demo_dataset,
-    selection,
-    workspace,
-)
-from pages._waiting import errors_as_text, progress_line, running_jobs
-from pages._words import card_line, cells_of, count, plain, title_of
+from pages._show import theme
+from pages._state import dataset_in_use, open_demo_dataset
+from pages._thread import show_thread
+from pages._waiting import errors_as_text
 from scfm_core.dataset import Dataset
-from scfm_core.engine import Job
+from scfm_core.resources import asset, root
 
 FIRST_DEMO = "pbmc3k"
-_POLL_SECONDS = 1.0
 _NEXT = {
     "Dataset": ("Embedding", "pages/2_Embedding.py"),
     "Embedding": ("UMAP", "pages/3_UMAP.py"),
     "UMAP": ("Markers", "pages/4_Markers.py"),
     "Markers": ("Perturbation", "pages/5_Perturbation.py"),
 }
-_ASKED = {
-    "EmbedCells": "Embedding",
-    "FitModel": "Fitting a baseline",
-    "ProjectCells": "Map",
-    "ClusterCells": "Clusters",
-    "FindMarkers": "Markers",
-    "MeasureQuality": "Quality control",
-    "PerturbGenes": "Gene deletion",
-    "ReadExpression": "Reading genes",
-}
+_framed = ContextVar("framed", default=False)
 
 
 class PageEnds(BaseException):
@@ -43,6 +27,9 @@ class PageEnds(BaseException):
 
 def page_head(title: str, question: str) -> None:
     """Show the title, the question that the page answers, and the way to the next page."""
+    if not _framed.get():  # Streamlit runs a page alone where it is the first one that a server is asked for
+        run_app()
+        st.stop()
     left, right = st.columns([4, 1.2], vertical_alignment="center")
     with left:
         st.title(title, anchor=False)
@@ -79,71 +66,36 @@ def _offer_dataset() -> None:
                 st.switch_page("pages/1_Dataset.py")
 
 
-def show_thread() -> None:
-    """Show in the sidebar what runs through all pages: the dataset, its embeddings, the selection, the jobs."""
-    dataset = dataset_in_use()
-    if dataset is None:
-        st.caption("No dataset is open.")
-    else:
-        _dataset_card(dataset)
-        _selection_card()
-    _jobs()
+def run_app() -> None:
+    """Run the page that the address names, and draw the sidebar after it, so that it shows what the page changed."""
+    st.set_page_config(page_title="scFM Explorer", page_icon=str(asset("logo-mark.svg")), layout="wide",
+                       initial_sidebar_state=264)  # fmt: skip
+    st.logo(str(asset(f"logo-{theme()}.svg")), size="large", icon_image=str(asset("logo-mark.svg")))
+    st.html(asset("style.css"))
+    files = sorted((root() / "pages").glob("[0-9]*.py"))
+    pages = {file.stem.split("_", 1)[1]: st.Page(file) for file in files}
+    page = st.navigation(list(pages.values()))
+    thread = st.sidebar.container()
+    token = _framed.set(True)
+    try:
+        with errors_as_text():
+            if _demo_asked_for():
+                st.switch_page(pages["UMAP"])
+            page.run()
+    except PageEnds:
+        pass
+    finally:
+        _framed.reset(token)
+        with thread, errors_as_text():
+            show_thread()
 
 
-def embedded_models(dataset: Dataset) -> dict[str, float | None]:
-    """Return the keys of the models that have embedded this dataset, the baseline first, with the seconds it took."""
-    answers = workspace().folder("answers")
-    return _embedded(str(answers), answers.stat().st_mtime_ns, dataset.identity)
-
-
-@st.cache_data(show_spinner=False, max_entries=64)
-def _embedded(folder: str, changed: int, identity: str) -> dict[str, float | None]:
-    found = {}
-    for stored in engine().store.answers():
-        asked = stored.recipe or {}
-        if asked.get("question") == "EmbedCells" and asked["dataset"]["dataset"] == identity:
-            found[str(asked["model"]["model"])] = stored.seconds
-    return {key: found[key] for key in sorted(found, key=lambda key: (key != "pca", key))}
-
-
-def _dataset_card(dataset: Dataset) -> None:
-    with st.container(border=True, gap="xsmall", key="thread-dataset"):
-        st.markdown(f"**{title_of(dataset)}**")
-        st.caption(
-            f"{plain(card_line(dataset))}  \nContent `{dataset.sha256[:10]}`",
-            help="The first ten letters of the hash of the content: equal letters, equal data.",
-        )
-        keys = embedded_models(dataset)
-        st.caption("Embeddings: " + (", ".join(f"`{key}`" for key in keys) if keys else "none yet"))
-
-
-def _selection_card() -> None:
-    chosen = selection()
-    if chosen is None:
-        return
-    with st.container(border=True, gap="xsmall", key="thread-selection"):
-        st.markdown(f"**Selection:** {cells_of(len(chosen))}")
-        st.caption(f"of {count(chosen.n_cells)}, {plain(chosen.label)}")
-        st.button("Clear selection", key="clear-selection", on_click=clear_selection, width="stretch")
-
-
-def _jobs() -> None:
-    some = bool(running_jobs())
-    st.fragment(_jobs_panel, run_every=_POLL_SECONDS if some else None)(some)
-
-
-def _jobs_panel(there_were_some: bool) -> None:
-    jobs = running_jobs()
-    if there_were_some and not jobs:
-        st.rerun()
-    for job in jobs:
-        with st.container(border=True, gap="xsmall", key=f"thread-{job.id}"):
-            _job_card(job)
-
-
-def _job_card(job: Job[Any]) -> None:
-    progress = job.progress
-    st.markdown(f"**{_ASKED.get(type(job.request).__name__, type(job.request).__name__)}**")
-    st.progress(min(progress.done / progress.total, 1.0) if progress.total else 0.0)
-    st.caption(progress_line(progress))
-    st.button("Stop", key=f"thread-stop-{job.id}", on_click=job.cancel, width="stretch")
+def _demo_asked_for() -> bool:
+    """Open the demo that the address names (``?demo=pbmc3k``), once."""
+    key = st.query_params.get("demo")
+    if key is None:
+        return False
+    del st.query_params["demo"]
+    with st.spinner("Opening the demo"):
+        open_demo_dataset(key)
+    return True

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages._frame import embedded_models
+from pages._thread import embedded_models
 from pages._words import count, plain
 from scfm_core.dataset import Dataset
 from scfm_core.errors import ModelError

@@ -22,6 +22,7 @@ from scfm_core.request import Request, recipe
 _CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "autoScale2d", "zoomIn2d", "zoomOut2d"]}
 _MAP_CHART = {**_CHART, "scrollZoom": True}
 _FONT = '"Source Sans", "Source Sans 3", "Helvetica Neue", Arial, sans-serif'  # the one that Streamlit brings along
+WIDE, HALF = 680, 450
 _XLSX_ROWS = 200_000
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _PACKAGES = ("scanpy", "numpy", "scipy", "pandas", "scikit-learn", "umap-learn", "torch")
@@ -54,9 +55,19 @@ def theme() -> ThemeName:
     return "dark" if st.context.theme.type == "dark" else "light"
 
 
-def draw(figure: Figure, key: str, *, on_select: Callable[[Mapping[str, Any]], None] | None = None) -> None:
-    """Draw a figure; ``on_select`` is told what a lasso or a box holds, before the page is run again."""
-    picture = to_plotly(figure, theme=theme())
+def draw(
+    figure: Figure, key: str, *, width: int = WIDE, on_select: Callable[[Mapping[str, Any]], None] | None = None
+) -> None:
+    """Draw a figure.
+
+    Parameters
+    ----------
+    width
+        About how many pixels it is wide in a small window: `WIDE`, or `HALF` where two stand side by side.
+    on_select
+        Is told what a lasso or a box holds, before the page is run again.
+    """
+    picture = to_plotly(figure, theme=theme(), width=width)
     picture.update_layout(font_family=_FONT)
     alt = figure.title or figure.caption
     if on_select is None:
@@ -137,9 +148,8 @@ def to_xlsx(file: TableFile) -> bytes:
         table.iloc[:_XLSX_ROWS].to_excel(book, sheet_name="Table", index=False, freeze_panes=(1, 0))
         notes.to_excel(book, sheet_name="About", index=False)
         for sheet in book.sheets.values():
-            for column, cell in enumerate(sheet[1]):
+            for cell in sheet[1]:
                 sheet.column_dimensions[cell.column_letter].width = max(12, min(len(str(cell.value)) + 2, 40))
-                sheet.cell(1, column + 1).alignment = cell.alignment.copy(horizontal="left")
     return out.getvalue()
 
 
