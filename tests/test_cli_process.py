@@ -117,7 +117,7 @@ def test_serve_brings_up_pages_and_workers_and_takes_them_down(environment, tmp_
         said, _ = program.communicate(timeout=60)
     assert program.returncode == 0
     assert "Stopped" in said
-    assert not alive(programs)
+    wait_for(lambda: not alive(programs), 2)
 
 
 def test_serve_refuses_a_taken_port_and_an_unknown_demo(environment):
