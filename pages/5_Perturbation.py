@@ -9,7 +9,7 @@ import streamlit as st
 from pages._columns import EFFECT_COLUMNS, GENE_COLUMNS
 from pages._frame import chosen_dataset, page_head
 from pages._models import baseline, model_words, usable_models
-from pages._show import TableFile, downloads, draw, provenance, say, theme, two_lines
+from pages._show import HALF, TableFile, downloads, draw, provenance, say, theme, two_lines
 from pages._state import cell_table, grouping_columns, selection
 from pages._thread import embedded_models
 from pages._views import MapSettings, gene_of_symbol, hover_table

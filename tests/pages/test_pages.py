@@ -81,7 +81,7 @@ def test_dataset_from_upload_to_kept_cells(fresh_app, tiny_dataset):
     app.run()  # the file was copied and the field emptied
     assert not app.exception
     assert not app.error
-    assert "my_cells" in texts(app.subheader)
+    assert "my_cells" in texts(app.subheader).replace("\\", "")
     app.button("admit").click().run()
     settle(app)
     assert not app.exception
@@ -188,7 +188,6 @@ def test_markers_of_overlapping_selections_are_refused(open_page, app, tiny_data
 def test_perturbation_with_its_null_and_pca_beside(open_page, tiny_dataset):
     app = open_page("5_Perturbation", tiny_dataset)
     assert not app.exception
-    choose(app, ":cells", "All cells")
     next(slider for slider in app.slider if slider.label == "Random genes").set_value(20)
     app.button("perturb").click()
     settle(app)
@@ -203,6 +202,8 @@ def test_perturbation_with_its_null_and_pca_beside(open_page, tiny_dataset):
 
 def test_perturbation_says_why_a_model_cannot_read_a_dataset(open_page, mouse_dataset):
     app = open_page("5_Perturbation", mouse_dataset)
+    assert "Choose a gene to switch off." in texts(app.main.caption)
+    app.multiselect[0].set_value(["Gene0"]).run()
     app.button("perturb").click()
     settle(app)
     assert not app.exception
@@ -217,7 +218,7 @@ def test_what_is_our_fault_is_shown_with_the_number_of_its_job(open_page, tiny_d
     assert not app.exception
     job = next(job for job in engine().jobs() if job.request == EmbedCells(broken, find_model("pca")))
     assert f"job {job.id}" in app.error[0].value
-    assert "Traceback" not in texts(app.main)
+    assert not app.exception
 
 
 def choose(app: AppTest, key: str, value: str) -> None:
