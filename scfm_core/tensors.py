@@ -64,17 +64,23 @@ class BertShape:
         return cls(**{name: config[name] for name in cls.__dataclass_fields__ if name in config})
 
 
-def _table(n_rows: int, size: int) -> nn.Embedding:
-    """Return embeddings without values: they are drawn by `GeneBert.start_from_random`, or read from a file."""
-    return nn.Embedding.from_pretrained(torch.empty(n_rows, size), freeze=False)
+class _Table(nn.Module):
+    """One vector per row, without values until `GeneBert.start_from_random` draws them or a file gives them."""
+
+    def __init__(self, n_rows: int, size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_rows, size))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return F.embedding(rows, self.weight)
 
 
 class _Embeddings(nn.Module):
     def __init__(self, shape: BertShape) -> None:
         super().__init__()
-        self.word_embeddings = _table(shape.vocab_size, shape.hidden_size)
-        self.position_embeddings = _table(shape.max_position_embeddings, shape.hidden_size)
-        self.token_type_embeddings = _table(shape.type_vocab_size, shape.hidden_size)
+        self.word_embeddings = _Table(shape.vocab_size, shape.hidden_size)
+        self.position_embeddings = _Table(shape.max_position_embeddings, shape.hidden_size)
+        self.token_type_embeddings = _Table(shape.type_vocab_size, shape.hidden_size)
         self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
         self.dropout = nn.Dropout(shape.hidden_dropout_prob)
 
@@ -225,7 +231,7 @@ class GeneBert(nn.Module):
     def start_from_random(self) -> None:
         """Draw all weights anew from torch's generator, as BERT does."""
         for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
+            if isinstance(module, nn.Linear | _Table):
                 nn.init.normal_(module.weight, std=self.shape.initializer_range)
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
