@@ -10,7 +10,7 @@ import streamlit as st
 
 from pages._frame import chosen_dataset, page_head
 from pages._models import baseline, second_view_model
-from pages._show import HALF, TableFile, downloads, draw, provenance, say
+from pages._show import HALF, TableFile, downloads, draw, provenance, two_lines
 from pages._state import (
     cell_table,
     grouping_columns,
@@ -38,10 +38,11 @@ from scfm_core.cell_set import CellSet
 from scfm_core.dataset import Dataset
 from scfm_core.model import ModelSpec
 from scfm_core.plots.cell_map import cell_map, polygon_selection
+from scfm_core.plots.figure import Figure
 
 
-def view(dataset: Dataset, side: str, settings: MapSettings, start: tuple[ModelSpec, str]) -> None:
-    """Show the controls of one view and its map."""
+def view(dataset: Dataset, side: str, settings: MapSettings, start: tuple[ModelSpec, str]) -> Figure | None:
+    """Show the controls of one view and its map; None while the map is being computed."""
     first, second = st.columns(2)
     with first:
         embedding = choose_embedding(dataset, side, start[0])
@@ -55,10 +56,10 @@ def view(dataset: Dataset, side: str, settings: MapSettings, start: tuple[ModelS
     request = settings.projection(embedding)
     projection = answer(request, place=side)
     if projection is None:
-        return
+        return None
     colour = colour_values(dataset, Colouring(choice, gene_id, settings.clusters(embedding)), place=side)
     if colour is None:
-        return
+        return None
     chosen = selection()
     figure = cell_map(
         np.asarray(projection.coordinates),
@@ -70,7 +71,6 @@ def view(dataset: Dataset, side: str, settings: MapSettings, start: tuple[ModelS
     name = "UMAP" if settings.method == "umap" else "t-SNE"
     take = partial(remember, np.asarray(projection.coordinates), f"drawn on the {name} of {embedding.model.title}")
     draw(figure, f"{side}:{dataset.sha256[:10]}:{selection_round()}", width=HALF, on_select=take)
-    say(figure)
 
     def table() -> pd.DataFrame:
         places = pd.DataFrame(np.asarray(projection.coordinates), columns=[f"{name} 1", f"{name} 2"])
@@ -79,6 +79,7 @@ def view(dataset: Dataset, side: str, settings: MapSettings, start: tuple[ModelS
     about = provenance(dataset, request, map=name, embedding=embedding.model.title)
     stem = file_stem(dataset.title, name, embedding.model.key, choice)
     downloads(side, stem=stem, figure=figure, tables=[TableFile(label="Places", table=table, about=about)])
+    return figure
 
 
 def remember(coordinates: np.ndarray, label: str, event: Mapping[str, Any]) -> None:
@@ -146,12 +147,15 @@ with st.expander("More: kind of map, clusters, parameters", icon=":material/tune
 colours = colour_choices(current)
 other = second_view_model(current)
 starts = ((baseline(), colours[0]), (other, colours[0] if not other.is_baseline else CLUSTERS))
+st.caption("Draw a lasso or a box around cells in one view: the same cells light up in the other.")
+figures = []
 for place, (which, begin) in zip(st.columns(2, gap="medium"), zip(("left", "right"), starts, strict=True), strict=True):
     with place, errors_as_text():
-        view(current, which, chosen_settings, begin)
+        figures.append(view(current, which, chosen_settings, begin))
+drawn = [figure for figure in figures if figure is not None]
+if drawn:
+    two_lines(" ".join(dict.fromkeys(figure.caption for figure in drawn)), drawn[0].caveat)
 now = selection()
-if now is None:
-    st.caption("Draw a lasso or a box around cells in one view: the same cells light up in the other.")
-else:
+if now is not None:
     with errors_as_text():
         selected_cells(current, now)

@@ -68,8 +68,7 @@ def _offer_dataset() -> None:
 
 def run_app() -> None:
     """Run the page that the address names, and draw the sidebar after it, so that it shows what the page changed."""
-    st.set_page_config(page_title="scFM Explorer", page_icon=str(asset("logo-mark.svg")), layout="wide",
-                       initial_sidebar_state=264)  # fmt: skip
+    st.set_page_config(page_title="scFM Explorer", page_icon=str(asset("logo-mark.svg")), layout="wide")
     st.logo(str(asset(f"logo-{theme()}.svg")), size="large", icon_image=str(asset("logo-mark.svg")))
     st.html(asset("style.css"))
     files = sorted((root() / "pages").glob("[0-9]*.py"))

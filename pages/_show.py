@@ -23,6 +23,7 @@ _CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "autoScale
 _MAP_CHART = {**_CHART, "scrollZoom": True}
 _FONT = '"Source Sans", "Source Sans 3", "Helvetica Neue", Arial, sans-serif'  # the one that Streamlit brings along
 WIDE, HALF = 680, 450
+_AROUND_MAP = 190.0  # pixels for the title, the axis and a legend below
 _XLSX_ROWS = 200_000
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _PACKAGES = ("scanpy", "numpy", "scipy", "pandas", "scikit-learn", "umap-learn", "torch")
@@ -69,6 +70,8 @@ def draw(
     """
     picture = to_plotly(figure, theme=theme(), width=width)
     picture.update_layout(font_family=_FONT)
+    if figure.panels[0].equal_aspect:
+        _fit_map(picture, figure, width)
     alt = figure.title or figure.caption
     if on_select is None:
         st.plotly_chart(picture, key=key, theme=None, config=_CHART, alt=alt)
@@ -151,6 +154,14 @@ def to_xlsx(file: TableFile) -> bytes:
             for cell in sheet[1]:
                 sheet.column_dimensions[cell.column_letter].width = max(12, min(len(str(cell.value)) + 2, 40))
     return out.getvalue()
+
+
+def _fit_map(picture: Any, figure: Figure, width: int) -> None:
+    """Give a map the height that its shape needs, and let maps side by side begin at one height."""
+    (left, right), (low, high) = figure.panels[0].x.limits, figure.panels[0].y.limits
+    wanted = width * (high - low) / max(right - left, 1e-9) + _AROUND_MAP
+    picture.update_layout(height=float(min(max(wanted, 420.0), 640.0)))
+    picture.update_yaxes(constraintoward="top")
 
 
 def _tell(key: str, on_select: Callable[[Mapping[str, Any]], None]) -> None:

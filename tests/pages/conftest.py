@@ -10,6 +10,7 @@ import streamlit as st
 from scipy.sparse import csr_matrix
 from streamlit.testing.v1 import AppTest
 
+from pages._state import engine
 from pages._waiting import running_jobs
 from scfm_core.dataset import Dataset, NewDataset, write_dataset
 
@@ -91,12 +92,15 @@ def _cells(n_cells: int) -> "object":
 
 
 def settle(app: AppTest) -> AppTest:
-    """Run a page again and again until no job runs, and once more."""
+    """Run a page again and again until it asks nothing new and nothing is being computed."""
     until = time.monotonic() + MOST_SECONDS
-    app.run()
-    while running_jobs():
-        assert time.monotonic() < until, [job.log for job in running_jobs()]
-        time.sleep(0.2)
+    asked = -1
+    while asked != len(engine().jobs()):
+        asked = len(engine().jobs())
+        app.run()
+        while running_jobs():
+            assert time.monotonic() < until, [job.log for job in running_jobs()]
+            time.sleep(0.2)
     return app.run()
 
 
