@@ -139,6 +139,17 @@ def test_json_of_models_is_all_that_stands_on_stdout(environment):
     assert [card["key"] for card in json.loads(done.stdout)["models"]][0] == "pca"
 
 
+def test_a_reader_that_has_read_enough_is_no_bug(environment):
+    program = subprocess.Popen(
+        [*SCFM, "models", "--json"], env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    program.stdout.close()
+    said = program.stderr.read()
+    program.stderr.close()
+    program.wait(60)
+    assert said == ""
+
+
 def _free_port() -> int:
     import socket
 

@@ -45,8 +45,8 @@ class _Commands(click.Group):
             if ctx.params["debug"]:
                 raise
             raise _Refused(str(error)) from error
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click ends the program as it should
         except Exception as error:
             if ctx.params["debug"]:
                 raise
