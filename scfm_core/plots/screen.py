@@ -37,6 +37,7 @@ from scfm_core.plots.figure import (
 )
 
 MOST_SVG_POINTS = 3000
+NARROW_BELOW = 600
 PIXELS_PER_MM = 5.2
 FONT = "Source Sans, Source Sans Pro, Arial, DejaVu Sans, sans-serif"
 _TITLE_LINE = 21
@@ -65,7 +66,7 @@ def to_plotly(figure: Figure, *, theme: ThemeName = "light", width: float = 900.
         legend stands under the figure.
     """
     rows = -(-len(figure.panels) // figure.columns)
-    height = max(300.0, figure.height_mm * PIXELS_PER_MM)
+    height = _height(figure, width)
     chart = make_subplots(
         rows=rows,
         cols=figure.columns,
@@ -79,7 +80,7 @@ def to_plotly(figure: Figure, *, theme: ThemeName = "light", width: float = 900.
         _axes(drawing, panel)
         for mark in panel.marks:
             _DRAW[type(mark)](drawing, mark)
-    narrow = replace(figure, legend="below") if width < 600 else figure
+    narrow = replace(figure, legend="below") if width < NARROW_BELOW else figure
     _layout(drawing, narrow, height, wrap_title(figure.title, max(24, int((width - 140) / 8.8))))
     return chart
 
@@ -427,7 +428,7 @@ def _axes(drawing: _Drawing, panel: Panel) -> None:
     for name, axis in (("x", panel.x), ("y", panel.y)):
         drawing.chart.update_layout({f"{name}axis{drawing.suffix}": _axis(axis)})
     if panel.equal_aspect:
-        own = {"scaleanchor": f"x{drawing.suffix}", "scaleratio": 1, "constrain": "domain"}
+        own = {"scaleanchor": f"x{drawing.suffix}", "scaleratio": 1, "constrain": "domain", "constraintoward": "top"}
         drawing.chart.update_layout({f"yaxis{drawing.suffix}": own})
         right = {"constrain": "domain", "constraintoward": "right"}
         drawing.chart.update_layout({f"xaxis{drawing.suffix}": right})
@@ -454,10 +455,25 @@ def _axis(axis: Axis) -> dict[str, Any]:
     return own
 
 
+def _height(figure: Figure, width: int) -> float:
+    """Return the height of the panels in pixels: as described, but not much more than equal axes can fill.
+
+    A third is added, as ``width`` is that of a small window.
+    """
+    height = max(300.0, figure.height_mm * PIXELS_PER_MM)
+    panel = figure.panels[0]
+    if len(figure.panels) > 1 or not panel.equal_aspect:
+        return height
+    (left, right), (bottom, top) = panel.x.limits, panel.y.limits
+    beside = 24 if width < NARROW_BELOW else 200  # the name of the axis; the legend
+    filled = 1.35 * (width - beside) * (top - bottom) / max(right - left, 1e-9) + 40
+    return float(np.clip(filled, 260.0, height))
+
+
 def _layout(drawing: _Drawing, figure: Figure, height: float, lines: list[str]) -> None:
     chart, theme = drawing.chart, drawing.theme
     below = figure.legend == "below"
-    legend_height = 20 * -(-len(drawing.named) // 2) if below else 0
+    legend_height = 20 * (1 + -(-len(drawing.named) // 2)) if below else 0
     chart.update_layout(
         template=_template(theme),
         title={"text": "<br>".join(safe_text(line) for line in lines), "pad": {"t": 6 + 11 * (len(lines) - 1), "l": 8}},
@@ -471,7 +487,10 @@ def _layout(drawing: _Drawing, figure: Figure, height: float, lines: list[str]) 
         hovermode="closest",
     )
     entries = bool(drawing.named)
-    chart.update_layout(legend=_legend_place(below) | {"title": {"text": safe_text(figure.legend_title)}})
+    side = {"side": "top left"} if below else {}
+    chart.update_layout(legend=_legend_place(below) | {"title": {"text": safe_text(figure.legend_title)} | side})
+    if below:
+        chart.update_xaxes(constraintoward="left")
     lower = entries and not below
     for number, name in enumerate(drawing.scales.values()):
         place = {"y": 0.0, "yanchor": "bottom"} if lower else {"y": 1 - 0.55 * number, "yanchor": "top"}
