@@ -455,7 +455,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
     return own
 
 
-def _height(figure: Figure, width: int) -> float:
+def _height(figure: Figure, width: float) -> float:
     """Return the height of the panels in pixels: as described, but not much more than equal axes can fill.
 
     A third is added, as ``width`` is that of a small window.
