@@ -140,9 +140,8 @@ def test_json_of_models_is_all_that_stands_on_stdout(environment):
 
 
 def test_a_reader_that_has_read_enough_is_no_bug(environment):
-    program = subprocess.Popen(
-        [*SCFM, "models", "--json"], env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    program = subprocess.Popen([*SCFM, "models", "--json"], env=environment, cwd=ROOT, text=True, **pipes)
     program.stdout.close()
     said = program.stderr.read()
     program.stderr.close()
