@@ -77,6 +77,7 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line of this process."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded: a spinning thread robs the others
     if "--debug" not in sys.argv:
         logging.getLogger("scfm_core").addHandler(logging.NullHandler())  # a bug is told in one paragraph
         warnings.simplefilter("ignore")
