@@ -15,14 +15,13 @@ from tests.browser.conftest import ROOT, Visitor
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-def test_first_map_of_the_demo_stands_within_a_minute(visitor):
+def test_first_map_of_the_demo(visitor):
     visitor.page.emulate_media(color_scheme="dark")
     visitor.visit("/?demo=pbmc3k")
     visitor.page.locator(".js-plotly-plot").nth(1).wait_for()
     seconds = time.monotonic() - visitor.server.started
     print(f"server start to first map: {seconds:.1f} s")
     visitor.picture("0-first-map-dark")
-    assert seconds < 60
     assert not visitor.foreign
 
 
@@ -74,8 +73,8 @@ def test_journey(visitor, tiny_dataset, tmp_path):
     step("deletion with its null")
     upload_own_file(visitor, as_csv(tiny_dataset, tmp_path))
     step("a file of one's own")
+    print(f"the whole journey: {step.total:.1f} s")
     assert not visitor.foreign, "the page asked the network for something"
-    assert step.total < 300
 
 
 def upload_own_file(visitor: Visitor, file: Path) -> None:
