@@ -19,7 +19,7 @@ _QUIET_SECONDS = 0.3
 _POLL_SECONDS = 0.7
 _DETAILS_AFTER_SECONDS = 2.0
 _LOG_LINES = 60
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def answer(request: Request[ResultT], *, place: str = "") -> ResultT | None:
@@ -66,23 +66,25 @@ def running_jobs() -> list[Job[Any]]:
     return [job for job in reversed(engine().jobs()) if not job.finished]
 
 
-def show_error(error: Exception) -> None:
-    """Show an error as text: a `ScfmError` in its own words, anything else with the number under which it is logged."""
-    if isinstance(error, ScfmError):
-        st.error(plain(error, longest=2000), icon=":material/error:")
-        return
-    number = uuid.uuid4().hex[:8]
-    _log.error("error %s on a page", number, exc_info=error)
-    st.error(_our_fault(f"error {number}"), icon=":material/error:")
+def show_error(error: ScfmError) -> None:
+    """Show an error in its own words."""
+    st.error(plain(error, longest=2000), icon=":material/error:")
 
 
 @contextmanager
 def errors_as_text() -> Iterator[None]:
-    """Show what goes wrong inside as text and go on behind it."""
+    """Show what goes wrong inside as text and go on behind it.
+
+    A `ScfmError` speaks for itself; anything else is logged, and shown with the number under which it is logged.
+    """
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - the last stop before the screen; logged by show_error
+    except ScfmError as error:
         show_error(error)
+    except Exception:
+        number = uuid.uuid4().hex[:8]
+        logger.exception("error %s on a page", number)
+        st.error(_our_fault(f"error {number}"), icon=":material/error:")
 
 
 def progress_line(progress: Progress) -> str:
