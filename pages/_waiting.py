@@ -16,7 +16,7 @@ from scfm_core.errors import Cancelled, ScfmError
 from scfm_core.request import Request, ResultT
 
 _QUIET_SECONDS = 0.3
-_POLL_SECONDS = 0.7
+_POLL_SECONDS = 0.8
 _DETAILS_AFTER_SECONDS = 2.0
 _LOG_LINES = 60
 logger = logging.getLogger(__name__)

@@ -105,7 +105,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
     port = _free_port()
     environment = {**os.environ, "SCFM_WORKSPACE": str(tmp_path / "workspace")}
     environment.pop("SCFM_SCHEDULER", None)
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true", "--server.port", str(port)]
+    options = ("--server.headless", "true", "--server.port", str(port))
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
     started = time.monotonic()
     with (tmp_path / "server.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
