@@ -93,8 +93,8 @@ def in_words(progress: Progress) -> str:
 
     Examples
     --------
-    >>> in_words(Progress(step="Embedding with PCA", done=512, total=2700))
-    'Embedding with PCA: 512 of 2,700 cells'
+    >>> in_words(Progress(step="Embedding with PCA", done=0, total=2700))
+    'Embedding with PCA: 0 of 2,700 cells'
     >>> in_words(Progress(step="Drawing the UMAP"))
     'Drawing the UMAP'
     """
