@@ -29,11 +29,12 @@ from pages._views import (
     choose_gene,
     colour_choices,
     colour_values,
+    colour_words,
     hover_table,
     map_settings,
 )
 from pages._waiting import answer, errors_as_text
-from pages._words import cells_of, file_stem
+from pages._words import cells_of, count, file_stem
 from scfm_core.cell_set import CellSet
 from scfm_core.dataset import Dataset
 from scfm_core.model import ModelSpec
@@ -43,15 +44,13 @@ from scfm_core.plots.figure import Figure
 
 def view(dataset: Dataset, side: str, settings: MapSettings, start: tuple[ModelSpec, str]) -> Figure | None:
     """Show the controls of one view and its map; None while the map is being computed."""
-    first, second = st.columns(2)
+    key = f"{side}:colour:{dataset.sha256[:10]}"
+    first, second, *third = st.columns(3 if st.session_state.get(key) == GENE else 2)
     with first:
         embedding = choose_embedding(dataset, side, start[0])
     choices = colour_choices(dataset)
-    choice = second.selectbox(
-        "Colour", choices, index=choices.index(start[1]), key=f"{side}:colour:{dataset.sha256[:10]}",
-        persist_state="session",
-    )  # fmt: skip
-    with second:
+    choice = second.selectbox("Colour", choices, index=choices.index(start[1]), key=key, persist_state="session")
+    with third[0] if third else second:
         gene_id = choose_gene(dataset, side) if choice == GENE else ""
     request = settings.projection(embedding)
     projection = answer(request, place=side)
@@ -61,14 +60,16 @@ def view(dataset: Dataset, side: str, settings: MapSettings, start: tuple[ModelS
     if colour is None:
         return None
     chosen = selection()
+    name = "UMAP" if settings.method == "umap" else "t-SNE"
+    of_all = "" if chosen is None else f"{count(len(chosen))} of "
     figure = cell_map(
         np.asarray(projection.coordinates),
         colour,
+        title=f"{name} of {embedding.model.title}, {colour_words(colour)}, n = {of_all}{cells_of(dataset.n_cells)}",
         method=settings.method,
         hover=hover_table(dataset),
         selected=None if chosen is None else chosen.mask,
     )
-    name = "UMAP" if settings.method == "umap" else "t-SNE"
     take = partial(remember, np.asarray(projection.coordinates), f"drawn on the {name} of {embedding.model.title}")
     draw(figure, f"{side}:{dataset.sha256[:10]}:{selection_round()}", width=HALF, on_select=take)
 

@@ -29,7 +29,7 @@ COLUMN, CLUSTERS, SELECTIONS = "A column", "Clusters", "Selections A and B"
 REST = "rest"
 TESTS = {"wilcoxon": "Wilcoxon rank sum", "t-test": "Welch's t-test"}
 FIGURES = ("Dot plot", "Violins", "Heat map", "Volcano", "On the map")
-MOST_GENES = {"Dot plot": 30, "Violins": 12, "Heat map": 60}
+MOST_GENES = {"Dot plot": 20, "Violins": 12, "Heat map": 60}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,6 +45,11 @@ class Asked:
     request: PerturbGenes
     beside: PerturbGenes | None
 
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """Equal where the answers are equal."""
+        return tuple(request.identity for request in (self.request, self.beside) if request is not None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -194,7 +199,7 @@ def controls(dataset: Dataset) -> Asked | None:
             st.session_state[key] = asked
         st.caption(cost(asked))
     standing: Asked | None = st.session_state.get(key)
-    if standing is not None and asked is not None and standing != asked:
+    if standing is not None and asked is not None and standing.identities != asked.identities:
         st.caption("The choices have changed since the answer beside was computed.")
     return standing
 
@@ -241,6 +246,8 @@ def matching(table: pd.DataFrame | None, row: pd.Series) -> pd.Series | None:
 def choose_line(table: pd.DataFrame, key: str) -> pd.Series:
     """Let one deletion in one group be looked at closely, the clearest at the start."""
     ordered = table.sort_values(["p_empirical", "effect"], ascending=[True, False], na_position="last")
+    if len(ordered) == 1:
+        return ordered.iloc[0]
     places = list(range(len(ordered)))
     chosen = st.selectbox(
         "Look closely at", places, key=f"{key}:line",
@@ -321,7 +328,7 @@ def files(dataset: Dataset, asked: Asked, table: pd.DataFrame, effects: Perturba
 
 
 def show_effects(standing: Standing) -> None:
-    """Show the effects of each model beside its random genes, one model under the other, and the table."""
+    """Show the effects of each model beside its random genes, one model under the other."""
     dataset = standing.asked.request.baseline.dataset
     for part in standing.parts:
         figure = effect_bars(part.effects)
@@ -329,14 +336,18 @@ def show_effects(standing: Standing) -> None:
         draw(figure, f"{standing.key}:bars:{part.title}")
         downloads(f"bars:{part.title}", stem=file_stem(dataset.title, "effects", part.title), figure=figure)
     say(figure)
+
+
+def show_numbers(standing: Standing) -> None:
+    """Show the table of both models, and hand out the files."""
     table = pd.concat([part.table for part in standing.parts], ignore_index=True)
     show_table(table)
-    files(dataset, standing.asked, table, standing.parts[0].effects)
     effects = standing.parts[0].effects
     st.caption(
         f"{count(effects.n_passes)} cells went through {plain(standing.parts[0].title)}. Arithmetic alone moves a "
         f"vector by up to {plain_number(effects.noise_floor)}: a smaller effect means nothing."
     )
+    files(standing.asked.request.baseline.dataset, standing.asked, table, effects)
 
 
 def show_closely(standing: Standing, row: pd.Series) -> None:
@@ -416,6 +427,7 @@ def main() -> None:
             row = show_answer(standing)
     if standing is not None and row is not None:
         with errors_as_text():
+            show_numbers(standing)
             show_closely(standing, row)
 
 

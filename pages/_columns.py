@@ -13,7 +13,7 @@ MARKER_COLUMNS = {
     ),
     "share_in": _number("Held in", format="percent", help="Share of the group's cells that hold the gene."),
     "share_out": _number("Held out", format="percent", help="Share of the compared cells that hold the gene."),
-    "p_adjusted": _number("Adjusted p", format="%.1e", help="Benjamini-Hochberg over the genes of the group. 0: "
+    "p_adjusted": _number("Adjusted p", format="%.2g", help="Benjamini-Hochberg over the genes of the group. 0: "
                           "smaller than a computer can write, about 1e-308."),  # fmt: skip
     "score": _number("Score", format="%.3g", help="z of the rank sum, or t: the table is sorted by it."),
     "mean_in": _number("Mean in", format="%.3g", help="Counts per 10,000, mean over the group."),
@@ -35,9 +35,9 @@ EFFECT_COLUMNS = {
     "null_mean": _number("Random genes, mean", format="%.3g", help="The same for random genes that as many of these "
                          "cells hold at a like rank."),  # fmt: skip
     "z": _number("z", format="%.3g", help="How many standard deviations of the random genes it lies above them."),
-    "p_empirical": _number("p", format="%.1e", help="Share of the random genes that move the cells as much, the tested "
+    "p_empirical": _number("p", format="%.2g", help="Share of the random genes that move the cells as much, the tested "
                            "gene counted in."),  # fmt: skip
-    "p_adjusted": _number("Adjusted p", format="%.1e", help="Benjamini-Hochberg over all rows of the run."),
+    "p_adjusted": _number("Adjusted p", format="%.2g", help="Benjamini-Hochberg over all rows of the run."),
     "n_cells": _number("n cells"),
     "share_holding": _number("Hold the gene", format="percent", help="Share of the cells whose input the deletion "
                              "changes."),  # fmt: skip

@@ -23,6 +23,7 @@ _CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "autoScale
 _MAP_CHART = {**_CHART, "scrollZoom": True}
 _FONT = '"Source Sans", "Source Sans 3", "Helvetica Neue", Arial, sans-serif'  # the one that Streamlit brings along
 WIDE, HALF = 680, 450
+_HALF_MAP = 540.0  # the same for all maps that stand side by side
 _AROUND_MAP = 190.0  # pixels for the title, the axis and a legend below
 _XLSX_ROWS = 200_000
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -160,7 +161,7 @@ def _fit_map(picture: Any, figure: Figure, width: int) -> None:
     """Give a map the height that its shape needs, and let maps side by side begin at one height."""
     (left, right), (low, high) = figure.panels[0].x.limits, figure.panels[0].y.limits
     wanted = width * (high - low) / max(right - left, 1e-9) + _AROUND_MAP
-    picture.update_layout(height=float(min(max(wanted, 420.0), 640.0)))
+    picture.update_layout(height=_HALF_MAP if width == HALF else min(max(wanted, 420.0), 640.0))
     picture.update_yaxes(constraintoward="top")
 
 

@@ -146,6 +146,12 @@ def colour_values(dataset: Dataset, colouring: Colouring, *, place: str = "") ->
     return cell_table(dataset)[colouring.choice].reset_index(drop=True)
 
 
+def colour_words(colour: pd.Series) -> str:
+    """Say in a title what the colours are."""
+    symbol, comma, _ = str(colour.name).partition(", ln(1 + ")
+    return f"expression of {symbol}" if comma else f"coloured by {symbol}"
+
+
 def cluster_names(labels: "np.ndarray") -> "pd.Series":
     """Return clusters as categories, named by their number; missing where a cell has none."""
     names = [str(number) for number in range(int(labels.max(initial=-1)) + 1)]
@@ -186,5 +192,5 @@ def _worth_a_colour(column: pd.Series) -> bool:
 
 __all__ = [
     "CLUSTERS", "GENE", "Colouring", "MapSettings", "baseline", "choose_embedding", "choose_gene", "cluster_names",
-    "colour_choices", "colour_values", "gene_of_symbol", "hover_table", "map_settings",
+    "colour_choices", "colour_values", "colour_words", "gene_of_symbol", "hover_table", "map_settings",
 ]  # fmt: skip
