@@ -333,7 +333,9 @@ def show_effects(standing: Standing) -> None:
     for part in standing.parts:
         figure = effect_bars(part.effects)
         st.markdown(f"**{plain(part.title)}**")
-        draw(figure, f"{standing.key}:bars:{part.title}")
+        few = len(part.effects.effects) <= 3
+        height = 225 + 55 * len(part.effects.effects) if few else None  # both models on one screen
+        draw(figure, f"{standing.key}:bars:{part.title}", height=height)
         downloads(f"bars:{part.title}", stem=file_stem(dataset.title, "effects", part.title), figure=figure)
     say(figure)
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,12 +14,14 @@ import streamlit as st
 from pages._state import datasets_here, open_demo_dataset, use_dataset, workspace
 from pages._waiting import errors_as_text
 from pages._words import card_line, cells_of, count, plain, title_of
+from scfm_core.errors import ScfmError
 from scfm_core.intake import DEMOS, Choices, Finding, Inspection, admit_file, inspect_file
 
 _ENDINGS = ("h5ad", "h5", "zip", "gz", "csv", "tsv", "loom")
 _ON_SERVER = (".h5ad", ".h5", ".zip", ".tar.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".loom", ".zarr")
 _FILE, _REPORT, _UPLOADS = "file_at_the_door", "report_at_the_door", "uploads_so_far"
 _NONE = "none"
+_UPLOAD_AGE_SECONDS = 24 * 3600
 _ROLES = {"cell_type": "Cell type", "batch": "Batch", "donor": "Donor", "condition": "Condition"}
 _LOOK = {
     "good": (":material/check_circle:", "green"),
@@ -93,9 +96,7 @@ def file_at_the_door() -> bool:
         return False
     with st.container(border=True, key="doctor"):
         with errors_as_text():
-            report = _report(path)
-            if report is not None:
-                _show_report(path, report)
+            _show_report(path, _report(path))
         st.button("Put this file aside", key="aside", on_click=_forget_file)
     return True
 
@@ -106,7 +107,7 @@ def show_findings(findings: Iterable[Finding]) -> None:
     for position, finding in enumerate(sorted(findings, key=lambda finding: gravest.index(finding.level))):
         icon, colour = _LOOK[finding.level]
         left, right = st.columns([5, 1.6], vertical_alignment="center")
-        with left:
+        with left, st.container(gap="xxsmall"):
             st.markdown(f":{colour}[{icon}] **{plain(finding.title, longest=200)}**")
             st.caption(f"{_WORD[finding.level]}. {plain(finding.reason, longest=900)}")
         if finding.remedy is not None and right.button(
@@ -116,7 +117,8 @@ def show_findings(findings: Iterable[Finding]) -> None:
 
 
 def _show_report(path: Path, report: Inspection) -> None:
-    st.subheader(f"What the input doctor says about {plain(report.file_name)}", anchor=False)
+    left, right = st.columns([4, 1.2], vertical_alignment="center")
+    left.subheader(f"What the input doctor says about {plain(report.file_name)}", anchor=False)
     organism = "organism not recognised" if report.organism == "unknown" else report.organism
     st.caption(
         f"{plain(report.file_format)}, {cells_of(report.n_cells)}, {count(report.n_genes)} genes, {plain(organism)}"
@@ -126,8 +128,7 @@ def _show_report(path: Path, report: Inspection) -> None:
         choices = _choose(report)
     if not report.admissible:
         st.markdown("The file cannot be used as it is. Mend what is marked red, or add another file.")
-        return
-    if st.button("Use this dataset", type="primary", key="admit"):
+    elif right.button("Use this dataset", type="primary", key="admit", width="stretch"):
         with st.spinner("Reading the counts", show_time=True):
             dataset = admit_file(path, workspace().folder("datasets"), choices, title=_title(report.file_name))
         use_dataset(dataset)
@@ -164,11 +165,17 @@ def _look_again(choices: Choices) -> None:
     st.rerun()
 
 
-def _report(path: Path) -> Inspection | None:
+def _report(path: Path) -> Inspection:
+    """Return the doctor's report, or raise why there is none; the file is looked at once."""
     if st.session_state.get(_REPORT) is None:
         with st.spinner("Looking at the file", show_time=True):
-            st.session_state[_REPORT] = inspect_file(path)
-    report: Inspection | None = st.session_state[_REPORT]
+            try:
+                st.session_state[_REPORT] = inspect_file(path)
+            except ScfmError as error:
+                st.session_state[_REPORT] = error
+    report: Inspection | ScfmError = st.session_state[_REPORT]
+    if isinstance(report, ScfmError):
+        raise report
     return report
 
 
@@ -208,7 +215,11 @@ def _forget_file() -> None:
 def _new_upload_path(name: str) -> Path:
     """Return a path of its own for an upload, with a name that keeps its endings and nothing else that is odd."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name.replace("\\", "/")).name).lstrip(".")[-120:] or "upload"
-    folder = workspace().folder("uploads") / uuid.uuid4().hex
+    uploads = workspace().folder("uploads")
+    for old in uploads.iterdir():  # left behind by visitors who went away
+        if time.time() - old.stat().st_mtime > _UPLOAD_AGE_SECONDS:
+            shutil.rmtree(old, ignore_errors=True)
+    folder = uploads / uuid.uuid4().hex
     folder.mkdir()
     return folder / safe
 

@@ -58,7 +58,12 @@ def theme() -> ThemeName:
 
 
 def draw(
-    figure: Figure, key: str, *, width: int = WIDE, on_select: Callable[[Mapping[str, Any]], None] | None = None
+    figure: Figure,
+    key: str,
+    *,
+    width: int = WIDE,
+    height: int | None = None,
+    on_select: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:
     """Draw a figure.
 
@@ -66,12 +71,16 @@ def draw(
     ----------
     width
         About how many pixels it is wide in a small window: `WIDE`, or `HALF` where two stand side by side.
+    height
+        In pixels; as the figure says where None.
     on_select
         Is told what a lasso or a box holds, before the page is run again.
     """
     picture = to_plotly(figure, theme=theme(), width=width)
     picture.update_layout(font_family=_FONT)
-    if figure.panels[0].equal_aspect:
+    if height is not None:
+        picture.update_layout(height=height)
+    elif figure.panels[0].equal_aspect:
         _fit_map(picture, figure, width)
     alt = figure.title or figure.caption
     if on_select is None:

@@ -85,6 +85,12 @@ class Visitor:
         time.sleep(0.5)
         self.wait()
 
+    def see_figures(self, n_figures: int) -> None:
+        """Wait until so many figures are drawn."""
+        self.page.locator(".js-plotly-plot .main-svg").first.wait_for(state="attached")
+        self.page.locator(".js-plotly-plot").nth(n_figures - 1).wait_for(state="attached")
+        self.wait()
+
     def picture(self, name: str) -> None:
         """Keep pictures of the page in a small and in a large window."""
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 def test_first_map_of_the_demo(visitor):
     visitor.page.emulate_media(color_scheme="dark")
     visitor.visit("/?demo=pbmc3k")
-    visitor.page.locator(".js-plotly-plot").nth(1).wait_for()
+    visitor.see_figures(2)
     seconds = time.monotonic() - visitor.server.started
     print(f"server start to first map: {seconds:.1f} s")
     visitor.picture("0-first-map-dark")
@@ -33,7 +33,7 @@ def test_journey(visitor, tiny_dataset, tmp_path):
     assert page.locator('[data-testid="stFileUploader"]').count() == 1
     visitor.picture("1-empty")
     visitor.click("Open this demo")
-    assert page.locator(".js-plotly-plot").count() >= 1
+    visitor.see_figures(1)
     visitor.picture("2-quality")
     step("demo and quality control")
     visitor.click("Keep these")
@@ -43,7 +43,7 @@ def test_journey(visitor, tiny_dataset, tmp_path):
     visitor.picture("3-embedding")
     step("two models")
     visitor.click("Next: UMAP")
-    assert page.locator(".js-plotly-plot").count() == 2
+    visitor.see_figures(2)
     lasso(visitor, page.locator(".js-plotly-plot").first)
     n_chosen = number(page.locator(".st-key-thread-selection strong").locator("xpath=..").inner_text())
     assert 0 < n_chosen < 2700
@@ -51,6 +51,7 @@ def test_journey(visitor, tiny_dataset, tmp_path):
     visitor.picture("4-umap")
     step("two maps and a lasso")
     visitor.click("Next: Markers")
+    visitor.see_figures(1)
     table = download(page, "Shown genes (XLSX)", tmp_path)
     markers = pd.read_excel(table)
     assert {"CD79A", "MS4A1"} & set(markers.loc[markers["group"] == "B", "symbol"])
@@ -62,7 +63,7 @@ def test_journey(visitor, tiny_dataset, tmp_path):
     visitor.click("Next: Perturbation")
     visitor.click("Switch this gene off")
     assert "Switching off LYZ moves" in page.locator(".st-key-spoken").inner_text()
-    assert page.locator(".js-plotly-plot").count() == 6
+    visitor.see_figures(6)
     visitor.picture("6-perturbation")
     if os.environ.get("SCFM_UPDATE_SCREENSHOT") == "1":
         shutil.copyfile(visitor.folder / "6-perturbation-1280.png", ROOT / "assets" / "screenshot.png")
