@@ -41,6 +41,7 @@ NARROW_BELOW = 600
 PIXELS_PER_MM = 5.2
 FONT = "Source Sans, Source Sans Pro, Arial, DejaVu Sans, sans-serif"
 _TITLE_LINE = 21
+_SHORT_LABEL = 28  # characters that half a narrow figure holds
 # "Share chart" would send the data to a company's server
 _REMOVED = (
     "sendChartToCloud",
@@ -491,6 +492,8 @@ def _layout(drawing: _Drawing, figure: Figure, height: float, lines: list[str]) 
     chart.update_layout(legend=_legend_place(below) | {"title": {"text": safe_text(figure.legend_title)} | side})
     if below:
         chart.update_xaxes(constraintoward="left")
+    if below and 2 < len(drawing.named) and max(map(len, drawing.named)) <= _SHORT_LABEL:
+        chart.update_layout(legend={"entrywidth": 0.46, "entrywidthmode": "fraction"})  # a third column would be cut
     lower = entries and not below
     for number, name in enumerate(drawing.scales.values()):
         place = {"y": 0.0, "yanchor": "bottom"} if lower else {"y": 1 - 0.55 * number, "yanchor": "top"}
