@@ -492,7 +492,7 @@ def _layout(drawing: _Drawing, figure: Figure, height: float, lines: list[str]) 
     chart.update_layout(legend=_legend_place(below) | {"title": {"text": safe_text(figure.legend_title)} | side})
     if below:
         chart.update_xaxes(constraintoward="left")
-    if below and 2 < len(drawing.named) and max(map(len, drawing.named)) <= _SHORT_LABEL:
+    if below and len(drawing.named) > 2 and max(map(len, drawing.named)) <= _SHORT_LABEL:
         chart.update_layout(legend={"entrywidth": 0.46, "entrywidthmode": "fraction"})  # a third column would be cut
     lower = entries and not below
     for number, name in enumerate(drawing.scales.values()):
