@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages._adding import demo_cards, earlier_datasets, file_at_the_door, file_fields
+from pages._adding import demo_cards, earlier_datasets, file_at_the_door, file_fields, file_waits
 from pages._frame import page_head
 from pages._show import two_lines
 from pages._state import dataset_in_use, datasets_here
@@ -35,14 +35,15 @@ def with_dataset(dataset: Dataset) -> None:
         earlier_datasets(dataset.identity)
 
 
-page_head("Dataset", "Which cells can be used, and what does the file say about them?")
+page_head("Dataset", "Which cells can be used, and what does the file say about them?", onward=not file_waits())
 current = dataset_in_use()
-if not file_at_the_door():
-    if current is None:
-        without_dataset()
-        two_lines(
-            "Three demo datasets that need no network, and a field for a file of your own.",
-            "Nothing yet: the next step looks at the values in the file before anything is computed.",
-        )
-    else:
-        with_dataset(current)
+if file_waits():
+    file_at_the_door()
+elif current is None:
+    without_dataset()
+    two_lines(
+        "Three demo datasets that need no network, and a field for a file of your own.",
+        "Nothing yet: the next step looks at the values in the file before anything is computed.",
+    )
+else:
+    with_dataset(current)

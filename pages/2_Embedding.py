@@ -31,13 +31,14 @@ def controls(dataset: Dataset) -> list[ModelSpec]:
         "vectors that point the same way.",
     )
     ready = embedded_models(dataset)
-    waiting = [spec for spec in chosen if spec.key not in ready]
+    asked = st.session_state.setdefault(asked_key, set())
+    waiting = [spec for spec in chosen if spec.key not in ready and spec.key not in asked]
     if st.button(
         f"Embed {cells_of(dataset.n_cells)}", type="primary", key="embed", width="stretch", disabled=not waiting
     ):
-        st.session_state[asked_key] = {*st.session_state.get(asked_key, set()), *(spec.key for spec in waiting)}
+        asked.update(spec.key for spec in waiting)
     st.caption("PCA is always computed beside: a model should show more than PCA does.")
-    shown = {*st.session_state.get(asked_key, set()), *ready}
+    shown = {*asked, *ready}
     return [baseline(), *(spec for spec in others if spec.key in shown)]
 
 

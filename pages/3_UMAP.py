@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from pages._columns import in_percent, percent_columns
 from pages._frame import chosen_dataset, page_head
 from pages._models import baseline, second_view_model
 from pages._show import HALF, TableFile, downloads, draw, provenance, two_lines
@@ -109,7 +110,7 @@ def selected_cells(dataset: Dataset, chosen: CellSet) -> None:
             st.caption("No column of the cell table tells cells apart into groups.")
             return
         composition = made_of(dataset, column, chosen)
-        st.dataframe(composition, hide_index=True, column_config=percent_columns(composition))
+        st.dataframe(in_percent(composition), hide_index=True, column_config=percent_columns(composition))
         names = cell_table(dataset).assign(selected=chosen.mask)
         downloads(
             "selection",
@@ -134,11 +135,6 @@ def made_of(dataset: Dataset, column: str, chosen: CellSet) -> pd.DataFrame:
             "Share of the group": inside.to_numpy() / everywhere[inside.index].to_numpy(),
         }
     )
-
-
-def percent_columns(table: pd.DataFrame) -> dict[str, Any]:
-    """Return how shares are written."""
-    return {name: st.column_config.NumberColumn(format="percent") for name in table if name.startswith("Share")}
 
 
 page_head("UMAP", "Which cells lie together, and do two embeddings agree on it?")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages._columns import MARKER_COLUMNS
+from pages._columns import MARKER_COLUMNS, in_percent
 from pages._frame import chosen_dataset, page_head
 from pages._models import baseline
 from pages._show import TableFile, downloads, draw, provenance, say, two_lines
@@ -171,7 +171,7 @@ def show_markers(dataset: Dataset, request: FindMarkers, table: pd.DataFrame, fi
         downloads("marker-figure", stem=f"{stem}-{file_stem(kind)}", figure=figure)
     n_tested, n_groups = table["gene_id"].nunique(), table["group"].nunique()
     st.markdown(f"**{count(len(shown))} genes of {count(n_groups)} groups**")
-    st.dataframe(shown, hide_index=True, column_config=MARKER_COLUMNS, column_order=list(MARKER_COLUMNS))
+    st.dataframe(in_percent(shown), hide_index=True, column_config=MARKER_COLUMNS, column_order=list(MARKER_COLUMNS))
     st.caption(
         f"{TESTS[request.method]} on ln(1 + counts per 10 000), {count(n_tested)} genes tested in each group against "
         f"{'all other cells' if request.reference == REST else plain(request.reference)}; p adjusted by "

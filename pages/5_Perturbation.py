@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages._columns import EFFECT_COLUMNS, GENE_COLUMNS
+from pages._columns import EFFECT_COLUMNS, GENE_COLUMNS, in_percent
 from pages._frame import chosen_dataset, page_head
 from pages._models import baseline, model_words, usable_models
 from pages._show import HALF, TableFile, downloads, draw, provenance, say, theme, two_lines
@@ -225,7 +225,7 @@ def show_table(table: pd.DataFrame) -> None:
     """Show the effects; a line that fails its control is grey."""
     grey = GREY[theme()]
     columns = [name for name in EFFECT_COLUMNS if name in table]
-    lines = table[columns].style.apply(
+    lines = in_percent(table[columns]).style.apply(
         lambda row: [grey if row["verdict"] != "more than random genes" else ""] * len(row), axis=1
     )
     st.dataframe(lines, hide_index=True, column_config=EFFECT_COLUMNS, column_order=columns)

@@ -89,16 +89,18 @@ def earlier_datasets(in_use: str | None) -> None:
         st.caption(f"{count(len(others) - 12)} older ones are not listed.")
 
 
-def file_at_the_door() -> bool:
-    """Show the doctor's report on a file that waits to be added; False where none waits."""
-    path: Path | None = st.session_state.get(_FILE)
-    if path is None:
-        return False
+def file_waits() -> bool:
+    """Whether a file waits to be added."""
+    return st.session_state.get(_FILE) is not None
+
+
+def file_at_the_door() -> None:
+    """Show the doctor's report on the file that waits to be added."""
+    path: Path = st.session_state[_FILE]
     with st.container(border=True, key="doctor"):
         with errors_as_text():
             _show_report(path, _report(path))
         st.button("Put this file aside", key="aside", on_click=_forget_file)
-    return True
 
 
 def show_findings(findings: Iterable[Finding]) -> None:

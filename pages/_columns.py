@@ -1,8 +1,10 @@
 """How tables are headed and how their numbers are written."""
 
+import pandas as pd
 import streamlit as st
 
 _number = st.column_config.NumberColumn
+PERCENT = "%.3g %%"
 _text = st.column_config.TextColumn
 
 MARKER_COLUMNS = {
@@ -11,8 +13,8 @@ MARKER_COLUMNS = {
     "log2_fold_change": _number(
         "log2 fold change", format="%.3g", help="Of the mean counts per 10,000, with 1 added to both."
     ),
-    "share_in": _number("Held in", format="percent", help="Share of the group's cells that hold the gene."),
-    "share_out": _number("Held out", format="percent", help="Share of the compared cells that hold the gene."),
+    "share_in": _number("Held in", format=PERCENT, help="Share of the group's cells that hold the gene."),
+    "share_out": _number("Held out", format=PERCENT, help="Share of the compared cells that hold the gene."),
     "p_adjusted": _number("Adjusted p", format="%.2g", help="Benjamini-Hochberg over the genes of the group. 0: "
                           "smaller than a computer can write, about 1e-308."),  # fmt: skip
     "score": _number("Score", format="%.3g", help="z of the rank sum, or t: the table is sorted by it."),
@@ -39,7 +41,7 @@ EFFECT_COLUMNS = {
                            "gene counted in."),  # fmt: skip
     "p_adjusted": _number("Adjusted p", format="%.2g", help="Benjamini-Hochberg over all rows of the run."),
     "n_cells": _number("n cells"),
-    "share_holding": _number("Hold the gene", format="percent", help="Share of the cells whose input the deletion "
+    "share_holding": _number("Hold the gene", format=PERCENT, help="Share of the cells whose input the deletion "
                              "changes."),  # fmt: skip
     "effect_holding": _number("Effect, holding cells", format="%.3g", help="Mean over the cells that hold the gene."),
     "n_null": _number("Random genes"),
@@ -55,3 +57,14 @@ GENE_COLUMNS = {
     "group": _text("Cells"),
     "gene_id": _text("Gene id"),
 }
+
+
+def in_percent(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose shares are written as per cent: columns whose names begin with "share", in any case."""
+    shares = [name for name in table if str(name).lower().startswith("share")]
+    return table.assign(**{name: 100 * table[name] for name in shares})
+
+
+def percent_columns(table: pd.DataFrame) -> dict[str, object]:
+    """Return how the shares of a table without other formats are written."""
+    return {str(name): _number(format=PERCENT) for name in table if str(name).lower().startswith("share")}

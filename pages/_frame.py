@@ -25,8 +25,8 @@ class PageEnds(BaseException):
     """Nothing more can be shown on this page; unlike ``st.stop``, the sidebar is still drawn."""
 
 
-def page_head(title: str, question: str) -> None:
-    """Show the title, the question that the page answers, and the way to the next page."""
+def page_head(title: str, question: str, *, onward: bool = True) -> None:
+    """Show the title, the question that the page answers, and, where it can be gone, the way to the next page."""
     if not _framed.get():  # Streamlit runs a page alone where it is the first one that a server is asked for
         run_app()
         st.stop()
@@ -35,7 +35,7 @@ def page_head(title: str, question: str) -> None:
         st.title(title, anchor=False)
         st.markdown(question)
     following = _NEXT.get(title)
-    if following is not None and dataset_in_use() is not None:
+    if onward and following is not None and dataset_in_use() is not None:
         name, path = following
         if right.button(
             f"Next: {name}", key="next", type="primary", width="stretch",

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
+from pages._columns import in_percent, percent_columns
 from pages._show import TableFile, downloads, draw, provenance, say, two_lines
 from pages._state import use_dataset
 from pages._waiting import answer, errors_as_text
@@ -48,18 +49,8 @@ def quality_control(dataset: Dataset) -> None:
         _pictures(dataset, table, thresholds)
         summary = before_after(table, keep)
         st.markdown(f"**{cells_of(int(keep.sum()))} of {count(len(keep))} stay** ({share(float(keep.mean()))})")
-        st.dataframe(
-            summary.rename(
-                columns={
-                    "sample": "Sample",
-                    "cells_before": "Cells before",
-                    "cells_after": "Cells after",
-                    "share_kept": "Share kept",
-                }
-            ),
-            hide_index=True,
-            column_config={"Share kept": st.column_config.NumberColumn(format="percent")},
-        )
+        shown = in_percent(summary.rename(columns=lambda name: name.replace("_", " ").capitalize()))
+        st.dataframe(shown, hide_index=True, column_config=percent_columns(shown))
         about = provenance(dataset, request, thresholds=str(asdict(thresholds)))
         whole = table.assign(passes=keep).rename_axis("cell")
         downloads(

@@ -123,11 +123,11 @@ def _watch(job: Job[Any], place: str) -> None:
             st.caption(progress_line(progress))
             return
         st.progress(min(progress.done / progress.total, 1.0) if progress.total else 0.0, text=progress_line(progress))
-        left, right = st.columns([4, 1], vertical_alignment="center")
-        with left.expander("Log"):
+        with st.expander("Log"):
             st.text(log_text(job))
-        right.button("Stop", key=f"stop-{job.id}-{place}", on_click=job.cancel, width="stretch")
-        st.caption("You can go on to other pages; the work continues and the result will stand here.")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button("Stop", key=f"stop-{job.id}-{place}", on_click=job.cancel)
+            st.caption("You can go on to other pages; the result will stand here.", width="stretch")
 
 
 def log_text(job: Job[Any]) -> str:

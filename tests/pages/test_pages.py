@@ -141,7 +141,7 @@ def test_umap_with_a_selection(open_page, tiny_dataset):
     made_of = app.dataframe[0].value
     assert list(made_of["cell_type"]) == ["NK"]
     assert list(made_of["Cells selected"]) == [n_selected]
-    assert list(made_of["Share of the group"]) == [1.0]
+    assert list(made_of["Share of the group"]) == [100.0]
     app.button("save-A").click().run()
     assert len(app.session_state["saved_selections"]["A"]) == n_selected
     app.button("clear-selection").click().run()
