@@ -69,7 +69,7 @@ def effect_bars(effects: "PerturbationEffects") -> Figure:
         panels=(
             Panel(
                 x=Axis(title=EFFECT_AXIS, limits=(0.0, 1.55 * longest or 1.0), grid=True),
-                y=Axis(title="Deleted gene, group of cells", limits=(len(rows) - 0.4, -0.6), ticks=_ticks(rows)),
+                y=Axis(title="Gene, cells", limits=(len(rows) - 0.4, -0.6), ticks=_ticks(rows)),
                 marks=(*_bars(rows, at, tested), *_null(rows, at, effects.null), *notes),
             ),
         ),
