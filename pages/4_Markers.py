@@ -15,7 +15,7 @@ from pages._state import cell_table, engine, grouping_columns, saved_selections
 from pages._views import GENE as A_GENE
 from pages._views import Colouring, MapSettings, choose_embedding, colour_values, hover_table
 from pages._waiting import answer, errors_as_text
-from pages._words import cells_of, count, file_stem, plain
+from pages._words import cells_of, count, counted, file_stem, plain
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.find_markers import FindMarkers, top_markers
 from scfm_core.analyses.grouping import ByClusters, ByColumn, BySelections, Grouping, group_labels, in_reading_order
@@ -170,7 +170,7 @@ def show_markers(dataset: Dataset, request: FindMarkers, table: pd.DataFrame, fi
         say(figure)
         downloads("marker-figure", stem=f"{stem}-{file_stem(kind)}", figure=figure)
     n_tested, n_groups = table["gene_id"].nunique(), table["group"].nunique()
-    st.markdown(f"**{count(len(shown))} genes of {count(n_groups)} groups**")
+    st.markdown(f"**{counted(len(shown), 'gene')} of {counted(n_groups, 'group')}**")
     st.dataframe(in_percent(shown), hide_index=True, column_config=MARKER_COLUMNS, column_order=list(MARKER_COLUMNS))
     st.caption(
         f"{TESTS[request.method]} on ln(1 + counts per 10 000), {count(n_tested)} genes tested in each group against "

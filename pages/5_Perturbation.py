@@ -116,7 +116,7 @@ def choose_edits(dataset: Dataset, key: str) -> tuple[tuple[Delete, ...], ...]:
     start = [name for name in FIRST_GENES if name in genes][:1]
     chosen = st.multiselect(
         "Genes to switch off", names, default=start, max_selections=25, key=f"{key}:genes", filter_mode="prefix",
-        persist_state="session", select_all=False, placeholder="Type a symbol",
+        persist_state="session", select_all=False, wrap=True, placeholder="Type a symbol",
         help="Switching off takes the gene out of the cell's input. The genes behind it move up.",
     )  # fmt: skip
     edits = [Delete(genes[name]) for name in chosen]

@@ -10,7 +10,8 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:^=&@/])")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 __all__ = [
-    "about", "card_line", "cells_of", "count", "file_stem", "plain", "plain_number", "safe_cell", "share", "title_of",
+    "about", "card_line", "cells_of", "count", "counted", "file_stem", "plain", "plain_number", "safe_cell", "share",
+    "title_of",
 ]  # fmt: skip
 
 
@@ -38,7 +39,18 @@ def cells_of(number: int) -> str:
     >>> cells_of(1), cells_of(12)
     ('1 cell', '12 cells')
     """
-    return f"{count(number)} cell{'' if number == 1 else 's'}"
+    return counted(number, "cell")
+
+
+def counted(number: int, what: str) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> counted(1, "group"), counted(9, "group")
+    ('1 group', '9 groups')
+    """
+    return f"{count(number)} {what}{'' if number == 1 else 's'}"
 
 
 def share(value: float) -> str:
