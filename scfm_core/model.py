@@ -80,6 +80,56 @@ class WeightFile:
     url: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """Where the authors of a model published its weights, in their own format.
+
+    Attributes
+    ----------
+    repository, revision
+        Name on the Hugging Face hub, and the commit that the files are taken from.
+    files
+        What is needed of it, by path in the repository, with size and sha256 as published.
+    convert
+        ``convert(folder, dictionaries, out)`` writes the published files found in ``folder`` as the weights folder
+        ``out`` that ``ModelSpec.load`` reads; ``dictionaries`` is another folder to look for vocabularies in, or None.
+    """
+
+    repository: str
+    revision: str
+    files: tuple[WeightFile, ...]
+    convert: Callable[[Path, Path | None, Path], None]
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the download."""
+        return sum(file.size_bytes for file in self.files)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScreenQuality:
+    """How well a first-order screen of all genes of a cell agrees with deleting them one by one, as measured.
+
+    Attributes
+    ----------
+    goal_spearman, size_spearman
+        Rank correlation with the exact screen: of the shift toward a goal, and of the size of the shift.
+    goal_speedup, size_speedup
+        How many times faster than the exact screen, on the same machine.
+    n_axes
+        Directions along which the size is measured.
+    measured_on
+        Cells, weights, machine and command, in words.
+    """
+
+    goal_spearman: float
+    size_spearman: float
+    goal_speedup: float
+    size_speedup: float
+    n_axes: int
+    measured_on: str
+
+
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -95,14 +145,25 @@ class ModelSpec:
         What the model can read, in words.
     embedding_size, max_tokens, n_parameters
         Length of a cell vector; longest input in tokens (None: no limit); number of weights (None: fitted per dataset).
+    aliases
+        Other names that the same model had.
     weights
-        The files it needs. Together with the key they are the model's identity.
+        The files it needs. Together with the key they are the model's identity. Empty for a baseline, and for a
+        published model whose weights are not here: `scfm_core.weights.installed` fills them in.
+    published
+        Where the authors published the weights; None where they come with the application or there are none.
     how_to_get
         What to do when the weights are not here.
     load
         ``load(weights_folder, device, fitted) -> CellModel``. ``fitted`` holds what `fit` returned, else it is empty.
     fit
         For baselines that are fitted to each dataset: ``fit(dataset) -> arrays``. None for pre-trained models.
+    has_attention
+        Whether the model can say how strongly each gene attends to each other one.
+    gene_edits
+        Which edits the model can make to its input, of ``"delete"``, ``"overexpress"``, ``"inhibit"``, ``"activate"``.
+    screen
+        Quality of the first-order screen; None where it was not measured, and is not offered.
     bundled_folder
         Where the weights lie that come with the application; None where there are none.
     folder
@@ -124,13 +185,18 @@ class ModelSpec:
     training_data: str
     known_limits: tuple[str, ...]
     load: Callable[[Path | None, str, Arrays], CellModel]
+    aliases: tuple[str, ...] = ()
     weights: tuple[WeightFile, ...] = ()
+    published: Published | None = None
     how_to_get: str = ""
     fit: Callable[[Dataset], dict[str, NDArray[Any]]] | None = None
     poolings: tuple[str, ...] = ("mean",)
     n_layers: int = 0
     default_layer: int = 0
     has_gene_vectors: bool = False
+    has_attention: bool = False
+    gene_edits: tuple[str, ...] = ("delete",)
+    screen: ScreenQuality | None = None
     is_baseline: bool = False
     bundled_folder: Path | None = None
     folder: Path | None = None
@@ -139,6 +205,11 @@ class ModelSpec:
     def identity(self) -> str:
         """What a result computed by this model depends on: key, revision and the hashes of its weights."""
         return "@".join([self.key, self.revision, *(file.sha256 for file in self.weights)])
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether the model can be used only with weights; a baseline cannot need any."""
+        return bool(self.weights) or self.published is not None
 
     def default_options(self) -> EmbedOptions:
         """Return the options that the model's authors recommend."""
