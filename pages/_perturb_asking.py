@@ -1,0 +1,85 @@
+"""What every question of the page Perturbation asks for: a model, genes, cells; and what it will cost."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from pages._models import model_words
+from pages._state import cell_table, grouping_columns, selection
+from pages._thread import embedded_models
+from pages._views import gene_of_symbol
+from pages._words import about, cells_of, counted, plain
+from scfm_core.analyses.grouping import in_reading_order
+from scfm_core.cell_set import CellSet
+from scfm_core.dataset import Dataset
+from scfm_core.model import ModelSpec
+
+ALL, GROUP, SELECTED = "All cells", "One group", "The selection"
+TOGETHER_ALL = "all cells together"
+FIRST_GENES = ("LYZ", "CD3D", "MS4A1", "Lyz2", "Cd3d", "ACTB", "Actb")
+
+
+def choose_model(key: str, specs: Sequence[ModelSpec]) -> ModelSpec:
+    """Let one of some models be chosen, the first one that is no baseline at the start."""
+    keys = [spec.key for spec in specs]
+    start = next((place for place, spec in enumerate(specs) if not spec.is_baseline), 0)
+    name = st.selectbox(
+        "Model", keys, index=start, format_func=lambda name: model_words(specs[keys.index(name)]),
+        key=f"{key}:model", persist_state="session",
+    )  # fmt: skip
+    return specs[keys.index(name)]
+
+
+def choose_genes(dataset: Dataset, key: str, label: str, hint: str) -> list[str]:
+    """Let genes be chosen by symbol; returns their gene ids. A well-known one stands there at the start."""
+    genes = gene_of_symbol(dataset)
+    start = [name for name in FIRST_GENES if name in genes][:1]
+    chosen = st.multiselect(
+        label, list(genes), default=start, max_selections=25, key=f"{key}:genes", filter_mode="prefix",
+        persist_state="session", select_all=False, wrap=True, placeholder="Type a symbol", help=hint,
+    )  # fmt: skip
+    return [genes[name] for name in chosen]
+
+
+def choose_cells(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> tuple[CellSet | None, str | None]:
+    """Let the cells be chosen, and the groups that the effect is told for."""
+    columns, chosen = grouping_columns(dataset), selection()
+    ways = [*([GROUP] if columns else []), ALL, *([SELECTED] if chosen is not None else [])]
+    way = st.selectbox("Cells", ways, key=f"{key}:cells:{len(ways)}", persist_state="session")
+    if way == GROUP:
+        column = st.selectbox("Column", columns, key=f"{key}:column", persist_state="session")
+        names = in_reading_order(cell_table(dataset)[column].dropna().astype(str).unique())
+        value = st.selectbox(
+            "Group", names, index=names.index(fullest_group(dataset, column, gene_ids)), key=f"{key}:group:{column}",
+            persist_state="session", help="At the start the group in which most cells hold the gene.",
+        )  # fmt: skip
+        return CellSet.where(dataset, column, value), None
+    cells = None
+    if way == SELECTED and chosen is not None:
+        cells = chosen
+        st.caption(f"{cells_of(len(chosen))}, {plain(chosen.label)}.")
+    group_by = st.selectbox(
+        "Told per", [*columns, TOGETHER_ALL], key=f"{key}:per", persist_state="session",
+        help="The effect is given for each value of this column.",
+    )  # fmt: skip
+    return cells, None if group_by == TOGETHER_ALL else group_by
+
+
+def fullest_group(dataset: Dataset, column: str, gene_ids: Sequence[str]) -> str:
+    """Return the group in which the largest share of cells holds the first gene; the largest group without a gene."""
+    names = cell_table(dataset)[column].astype(str).where(cell_table(dataset)[column].notna())
+    if not gene_ids:
+        return str(names.value_counts().index[0])
+    holds = pd.Series(dataset.expression(gene_ids[0]) > 0, index=names.index)
+    return str(holds.groupby(names).mean().idxmax())
+
+
+def cost_words(dataset: Dataset, model: ModelSpec, n_passes: int) -> str:
+    """Say how many cells will go through the model, and how long that takes here where it is known."""
+    words = f"At most {counted(n_passes, 'cell')} go{'es' if n_passes == 1 else ''} through the model"
+    ready = embedded_models(dataset)
+    if model.key not in ready:
+        return f"{words}, after the {cells_of(dataset.n_cells)} are embedded. The time is told while it runs."
+    seconds = ready[model.key]
+    return f"{words}, {about(seconds / dataset.n_cells * n_passes)} here." if seconds else f"{words}."
