@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scfm_core.genes import gene_table
+from scfm_core.resources import asset
 
 HIDDEN, FEED_FORWARD, N_HEADS, N_LAYERS = 32, 64, 4, 3
 CONTEXT = {"v1": 220, "v2": 256, "95m": 256}
@@ -24,18 +25,17 @@ MODEL_FOLDERS = {
     ("95m", "2024"): "gf-12L-95M-i4096",
     ("v1", "2023"): ".",
 }
-_FAMILIES = ("RPS", "RPL", "MT-", "HLA-", "EIF", "PSM", "NDUF", "COX", "ATP", "CD3", "S100A", "KLR", "IL", "CCL", "FC")
 
 
 @cache
-def real_gene_ids(n_genes: int = 600) -> tuple[str, ...]:
-    """Human Ensembl ids, many of which any blood cell expresses, ascending; shape ``(n_genes,)``."""
-    symbols = gene_table("human").symbols
-    wanted = [gene_id for gene_id, symbol in symbols.items() if symbol.startswith(_FAMILIES)]
-    others = [gene_id for gene_id, symbol in symbols.items() if symbol != gene_id]
-    spread = others[:: max(1, len(others) // n_genes)]
-    few = wanted[:: len(wanted) // (n_genes * 3 // 4) + 1]
-    return tuple(sorted(list(dict.fromkeys(few + spread))[:n_genes]))
+def real_gene_ids(n_genes: int = 360) -> tuple[str, ...]:
+    """The human genes that most cells of the PBMC 3k demo express, by Ensembl id, ascending; shape ``(n_genes,)``."""
+    import h5py
+
+    with h5py.File(asset("demo") / "pbmc3k.h5ad") as file:
+        gene_ids = file["var/gene_ids"].asstr()[:]
+        held = np.bincount(file["X/indices"][:], minlength=len(gene_ids))
+    return tuple(sorted(gene_ids[np.argsort(-held, kind="stable")[:n_genes]].tolist()))
 
 
 def model_folder(root: Path, series: str = "v1", layout: str = "current") -> Path:
@@ -61,7 +61,7 @@ def write_published(
     layout
         ``"current"``, ``"2024"`` (gf- names) or ``"2023"`` (the model in the root, no mapping dictionary).
     gene_ids
-        The vocabulary, in its order; 600 real human genes by default.
+        The vocabulary, in its order; 360 real human genes by default.
     context
         Longest input in tokens; short by default, so that real cells are cut.
     """
