@@ -318,3 +318,21 @@ def mean_per_cell(states: Tensor, tokens: Tokens) -> NDArray[np.float32]:
         means = torch.segment_reduce(states, "mean", lengths=lengths, axis=0)
         means[lengths == 0] = float("nan")
     return cast(NDArray[np.float32], means.cpu().numpy())
+
+
+def attention_weights(network: GeneBert, tokens: Tokens, *, number: int) -> NDArray[np.float32]:
+    """Return the attention of one cell's tokens to each other in layer ``number``, counted from 0.
+
+    Returns
+    -------
+    Shape ``(n_heads, n_tokens, n_tokens)``, float32; each row sums to 1.
+    """
+    states = token_states(network, tokens, n_layers=number, precision="float32")
+    attention = cast(_Layer, network.bert.encoder.layer[number]).attention.self
+    with memory_errors(), torch.inference_mode():
+        query, key = (
+            linear(states).view(len(states), attention.n_heads, -1).transpose(0, 1)
+            for linear in (attention.query, attention.key)
+        )
+        weights = torch.softmax(query @ key.transpose(1, 2) / query.shape[-1] ** 0.5, dim=-1)
+    return cast(NDArray[np.float32], weights.cpu().numpy())

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from scfm_core.dataset import CellCounts
+from scfm_core.errors import RequestError
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,75 @@ class Delete:
     gene_id: str
 
 
-GeneEdit = Delete
+@dataclass(frozen=True)
+class Overexpress:
+    """Put a gene before all others of a cell, whether the cell holds it or not; the genes before it move down.
+
+    Attributes
+    ----------
+    gene_id
+        Ensembl id without version.
+    """
+
+    gene_id: str
+
+
+@dataclass(frozen=True)
+class Inhibit:
+    """Move a gene that a cell holds down its ranks, by quartiles; see `scfm_core.token_edits.moved_by_quartiles`.
+
+    Attributes
+    ----------
+    gene_id
+        Ensembl id without version.
+    quartiles
+        1, 2 or 3.
+    """
+
+    gene_id: str
+    quartiles: int = 1
+
+    def __post_init__(self) -> None:
+        _check_quartiles(self.quartiles)
+
+
+@dataclass(frozen=True)
+class Activate:
+    """Move a gene that a cell holds up its ranks, by quartiles; see `scfm_core.token_edits.moved_by_quartiles`.
+
+    Attributes
+    ----------
+    gene_id
+        Ensembl id without version.
+    quartiles
+        1, 2 or 3.
+    """
+
+    gene_id: str
+    quartiles: int = 1
+
+    def __post_init__(self) -> None:
+        _check_quartiles(self.quartiles)
+
+
+GeneEdit = Delete | Overexpress | Inhibit | Activate
+
+
+def edit_name(edit: GeneEdit) -> str:
+    """Return the name of an edit as ``ModelSpec.gene_edits`` lists it.
+
+    Examples
+    --------
+    >>> edit_name(Overexpress("ENSG00000105374"))
+    'overexpress'
+    """
+    return type(edit).__name__.lower()
+
+
+def _check_quartiles(quartiles: int) -> None:
+    if quartiles not in (1, 2, 3):
+        msg = f"A gene moves by 1, 2 or 3 quartiles of the cell's ranks, found {quartiles!r}. Choose one of these."
+        raise RequestError(msg, "unknown-quartiles")
 
 
 def concatenate(parts: list[Tokens]) -> Tokens:

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from scfm_core.dataset import CellCounts, Dataset
 from scfm_core.errors import DatasetError, ModelError
 from scfm_core.model import Arrays, CellStates, EmbedOptions, ModelSpec
-from scfm_core.tokens import GeneEdit, Tokens, counts_in_vocabulary, without_genes
+from scfm_core.tokens import Delete, GeneEdit, Tokens, counts_in_vocabulary, edit_name, without_genes
 
 N_VARIABLE_GENES = 2000
 N_COMPONENTS = 50
@@ -93,7 +93,11 @@ class PcaModel:
         )
 
     def edit(self, tokens: Tokens, edits: Sequence[GeneEdit]) -> Tokens:
-        """See `CellModel.edit`."""
+        """See `CellModel.edit`; raises a `ModelError` for an edit other than a deletion."""
+        for edit in edits:
+            if not isinstance(edit, Delete):
+                msg = f"PCA can delete genes only, found {edit_name(edit)!r}. Choose a model that ranks genes."
+                raise ModelError(msg, "unsupported-edit")
         known = [self._position[edit.gene_id] for edit in edits if edit.gene_id in self._position]
         return without_genes(tokens, np.array(known, dtype=np.int64))
 

@@ -1,59 +1,18 @@
 """scfm-mini: our own small transformer of Geneformer's kind, bundled with the application."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from scfm_core.dataset import CellCounts
 from scfm_core.errors import ModelError
-from scfm_core.model import Arrays, CellStates, EmbedOptions, ModelSpec, WeightFile
+from scfm_core.model import Arrays, ModelSpec, WeightFile
+from scfm_core.rank_bert import RankBert
 from scfm_core.resources import asset
-from scfm_core.tokens import GeneEdit, Tokens, counts_in_vocabulary, rank_value_tokens, without_genes
 
-if TYPE_CHECKING:  # torch is slow to import, and a card needs none
-    from scfm_core.tensors import GeneBert
-
-_N_SPECIAL = 2  # <pad> and <mask> stand before the genes
+_SPECIAL = ("<pad>", "<mask>")  # stand before the genes
 
 
-class ScfmMini:
-    """A loaded network with its vocabulary and medians.
-
-    To delete a gene is to take its token out: the genes behind it move up one rank. A cell that was cut to the longest
-    input stays one token shorter; the gene that was cut off first does not come back.
-    """
-
-    def __init__(self, network: "GeneBert", gene_ids: Sequence[str], medians: Sequence[float]) -> None:
-        self.gene_ids = ("",) * _N_SPECIAL + tuple(gene_ids)
-        self._position = {gene_id: position for position, gene_id in enumerate(self.gene_ids) if gene_id}
-        self._medians = np.concatenate([np.ones(_N_SPECIAL), medians])
-        self._network = network
-
-    def encode(self, counts: CellCounts) -> Tokens:
-        """See `CellModel.encode`."""
-        matrix = counts_in_vocabulary(counts, self._position, size=len(self.gene_ids))
-        max_tokens = self._network.shape.max_position_embeddings
-        return rank_value_tokens(matrix, counts.total_counts, self._medians, max_tokens=max_tokens)
-
-    def edit(self, tokens: Tokens, edits: Sequence[GeneEdit]) -> Tokens:
-        """See `CellModel.edit`."""
-        known = [self._position[edit.gene_id] for edit in edits if edit.gene_id in self._position]
-        return without_genes(tokens, np.array(known, dtype=np.int64))
-
-    def embed(self, tokens: Tokens, options: EmbedOptions) -> CellStates:
-        """See `CellModel.embed`; a cell's vector is the mean of its genes' vectors."""
-        from scfm_core.tensors import layers_to_run, mean_per_cell, token_states
-
-        n_layers = layers_to_run(self._network.shape.num_hidden_layers, options.layer)
-        states = token_states(self._network, tokens, n_layers=n_layers, precision=options.precision)
-        cells = mean_per_cell(states, tokens)
-        return CellStates(cells, states.cpu().numpy() if options.gene_vectors else None)
-
-
-def _load(folder: Path | None, device: str, fitted: Arrays) -> ScfmMini:
+def _load(folder: Path | None, device: str, fitted: Arrays) -> RankBert:
     from safetensors.torch import load_file
 
     from scfm_core.tensors import BertShape, gene_bert
@@ -64,13 +23,14 @@ def _load(folder: Path | None, device: str, fitted: Arrays) -> ScfmMini:
     shape = BertShape.from_config(_read_json(folder / "config.json"))
     vocabulary = _read_json(folder / "vocabulary.json")
     gene_ids, medians = vocabulary["gene_ids"], vocabulary["medians"]
-    if not len(gene_ids) == len(medians) == shape.vocab_size - _N_SPECIAL:
+    if not len(gene_ids) == len(medians) == shape.vocab_size - len(_SPECIAL):
         msg = (
             f"The vocabulary has {len(gene_ids):,} genes and {len(medians):,} medians, but the network was made for "
-            f"{shape.vocab_size - _N_SPECIAL:,} genes. Get all files of the weights from one place."
+            f"{shape.vocab_size - len(_SPECIAL):,} genes. Get all files of the weights from one place."
         )
         raise ModelError(msg, "unsuitable-weights")
-    return ScfmMini(gene_bert(shape, load_file(folder / "model.safetensors"), device), gene_ids, medians)
+    network = gene_bert(shape, load_file(folder / "model.safetensors"), device)
+    return RankBert(network, tokens=(*_SPECIAL, *gene_ids), medians=(*(None for _ in _SPECIAL), *medians))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -128,6 +88,8 @@ SPECS = (
         n_layers=4,
         default_layer=-1,
         has_gene_vectors=True,
+        has_attention=True,
+        gene_edits=("delete", "overexpress", "inhibit", "activate"),
         bundled_folder=asset("scfm-mini"),
     ),
 )

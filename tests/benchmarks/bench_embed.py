@@ -62,7 +62,7 @@ def main(n_cells: int) -> None:
     ways = {
         "ours": lambda some: embed_tokens(model, some, options).cells,
         "ours, bfloat16": lambda some: embed_tokens(model, some, low).cells,
-        "plain loop": lambda some: plain_vectors(model._network, some, options.layer),
+        "plain loop": lambda some: plain_vectors(model.network, some, options.layer),
     }
     seconds = dict.fromkeys(ways, 0.0)
     for start in range(0, tokens.n_cells, CHUNK):

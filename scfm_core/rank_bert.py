@@ -1,0 +1,231 @@
+"""A BERT that reads a cell as its genes ranked by how strongly they stand out: what Geneformer and scfm-mini share."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scfm_core.dataset import CellCounts
+from scfm_core.errors import ModelError, RequestError
+from scfm_core.model import CellStates, EmbedOptions
+from scfm_core.token_edits import Frame, deleted, moved_by_quartiles, moved_to_front
+from scfm_core.tokens import (
+    Activate,
+    Delete,
+    GeneEdit,
+    Inhibit,
+    Overexpress,
+    Tokens,
+    counts_in_vocabulary,
+    rank_value_tokens,
+)
+
+if TYPE_CHECKING:  # torch is slow to import, and a card needs none
+    from scfm_core.tensors import GeneBert
+
+
+class RankBert:
+    """A loaded network with its vocabulary and medians.
+
+    Where the vocabulary has ``<cls>``, every cell that holds a gene is ``<cls>``, its genes, ``<eos>``. A cell without
+    genes has no tokens at all.
+
+    Parameters
+    ----------
+    network
+        The network, on its device.
+    tokens
+        Name of each position of the vocabulary: Ensembl ids, and special tokens in angle brackets.
+    medians
+        Typical value of each gene after scaling each cell to 10,000 counts; None for special tokens.
+    aliases
+        Gene ids that stand for another one of the vocabulary; their counts are summed.
+
+    Attributes
+    ----------
+    network
+        As given.
+    gene_ids
+        Ensembl id at each position of the vocabulary; empty for a special token.
+
+    Raises
+    ------
+    ModelError
+        If the vocabulary, its medians and the network do not fit each other.
+    """
+
+    def __init__(
+        self,
+        network: "GeneBert",
+        *,
+        tokens: Sequence[str],
+        medians: Sequence[float | None],
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
+        _check_vocabulary(tokens, medians, network.shape.vocab_size)
+        self.network = network
+        self.gene_ids = tuple("" if _is_special(name) else name for name in tokens)
+        position = {name: place for place, name in enumerate(tokens)}
+        self._position = {gene_id.upper(): place for place, gene_id in enumerate(self.gene_ids) if gene_id}
+        self._position |= {alias: position[gene_id] for alias, gene_id in (aliases or {}).items()}
+        self._medians = np.array([1.0 if median is None else median for median in medians], dtype=np.float64)
+        self._cls, self._eos = position.get("<cls>"), position.get("<eos>")
+        n_around = 0 if self._cls is None else 1
+        self.frame = Frame(n_around, n_around, network.shape.max_position_embeddings)
+
+    def encode(self, counts: CellCounts) -> Tokens:
+        """See `CellModel.encode`; ids are looked up in upper case, ties go to the lower position of the vocabulary."""
+        upper = CellCounts(
+            matrix=counts.matrix,
+            gene_ids=tuple(gene_id.upper() for gene_id in counts.gene_ids),
+            total_counts=counts.total_counts,
+        )
+        matrix = counts_in_vocabulary(upper, self._position, size=len(self.gene_ids))
+        longest = self.frame.longest - self.frame.n_special
+        return self._framed(rank_value_tokens(matrix, counts.total_counts, self._medians, max_tokens=longest))
+
+    def edit(self, tokens: Tokens, edits: Sequence[GeneEdit]) -> Tokens:
+        """See `CellModel.edit`: edits apply in the order listed, each to what the one before left.
+
+        Genes deleted, or overexpressed, next to each other in the list are one group: a group comes to the front in
+        the order listed. A cell that was cut to the longest input is not filled up again after a deletion. Inhibiting
+        and activating move a gene that the cell holds (`scfm_core.token_edits.moved_by_quartiles`).
+        """
+        for kind, genes, quartiles in _steps(edits):
+            known = np.array([p for p in map(self.position, genes) if p is not None], dtype=np.int64)
+            if kind is Delete:
+                tokens = deleted(tokens, known, self.frame)
+            elif kind is Overexpress:
+                tokens = moved_to_front(tokens, known, self.frame)
+            else:
+                for gene in known:
+                    tokens = moved_by_quartiles(tokens, int(gene), quartiles, self.frame)
+        return tokens
+
+    def position(self, gene_id: str) -> int | None:
+        """Return the position of a gene in the vocabulary, by its id or an alias of it; None for an unknown gene."""
+        return self._position.get(gene_id.upper())
+
+    def embed(self, tokens: Tokens, options: EmbedOptions) -> CellStates:
+        """See `CellModel.embed`; a token's vector is given for special tokens too.
+
+        Poolings: ``"cell"`` and ``"mean"``, the mean over the cell's genes; ``"cls"``, the vector of ``<cls>``.
+        """
+        from scfm_core.tensors import layers_to_run, mean_per_cell, token_states
+
+        n_layers = layers_to_run(self.network.shape.num_hidden_layers, options.layer)
+        states = token_states(self.network, tokens, n_layers=n_layers, precision=options.precision)
+        if options.pooling == "cls":
+            cells = self._first_of_cells(states.cpu().numpy(), tokens)
+        else:
+            genes = ~self.special(tokens)
+            cells = mean_per_cell(states[np.flatnonzero(genes)], tokens.keep(genes))
+        return CellStates(cells, states.cpu().numpy() if options.gene_vectors else None)
+
+    def special(self, tokens: Tokens) -> NDArray[np.bool_]:
+        """Whether each token is a special one, shape ``(n_tokens,)``."""
+        return np.isin(tokens.genes, [place for place in (self._cls, self._eos) if place is not None])
+
+    def attention(self, tokens: Tokens, layer: int) -> NDArray[np.float32]:
+        """Return how strongly each token of one cell attends to each other one.
+
+        Parameters
+        ----------
+        tokens
+            The tokens of ONE cell.
+        layer
+            The layer that makes this hidden layer: 0 is the last, -1 the second to last.
+
+        Returns
+        -------
+        Shape ``(n_heads, n_tokens, n_tokens)``, float32: head, attending token, attended token; rows sum to 1.
+
+        Raises
+        ------
+        RequestError
+            If there is not exactly one cell, or no such layer.
+        MemoryError
+            If the weights do not fit the device.
+        """
+        from scfm_core.tensors import attention_weights, layers_to_run
+
+        if tokens.n_cells != 1:
+            msg = f"Attention is read of one cell at a time, found {tokens.n_cells:,}. Choose one cell."
+            raise RequestError(msg, "one-cell")
+        n_layers = layers_to_run(self.network.shape.num_hidden_layers, layer)
+        if n_layers == 0:
+            msg = f"Hidden layer {layer} lies before the first layer and has no attention. Choose a higher layer."
+            raise RequestError(msg, "unknown-layer")
+        return attention_weights(self.network, tokens, number=n_layers - 1)
+
+    def static_gene_vectors(self) -> NDArray[np.float32]:
+        """Return the vector of each position of the vocabulary before any cell is read.
+
+        Returns
+        -------
+        Shape ``(n_positions, hidden_size)``, float32.
+        """
+        weight = self.network.bert.embeddings.word_embeddings.weight
+        vectors: NDArray[np.float32] = weight.detach().cpu().numpy().copy()
+        return vectors
+
+    def _framed(self, genes: Tokens) -> Tokens:
+        """Put ``<cls>`` and ``<eos>`` around the genes of every cell that has any."""
+        if self._cls is None:
+            return genes
+        held = genes.lengths > 0
+        offsets = np.concatenate([[0], np.cumsum(genes.lengths + 2 * held)]).astype(np.int64)
+        framed = np.empty(offsets[-1], dtype=np.int32)
+        framed[np.arange(len(genes.genes)) + np.repeat(offsets[:-1] - genes.offsets[:-1] + 1, genes.lengths)] = (
+            genes.genes
+        )
+        framed[offsets[:-1][held]] = self._cls
+        framed[offsets[1:][held] - 1] = self._eos
+        return Tokens(framed, np.ones(len(framed), dtype=np.float32), offsets)
+
+    def _first_of_cells(self, states: NDArray[np.float32], tokens: Tokens) -> NDArray[np.float32]:
+        if self._cls is None:
+            msg = "These weights have no <cls> token, so a cell has no such vector. Choose the pooling 'cell'."
+            raise RequestError(msg, "unknown-pooling")
+        vectors = np.full((tokens.n_cells, states.shape[1]), np.nan, dtype=np.float32)
+        held = tokens.lengths > 0
+        vectors[held] = states[tokens.offsets[:-1][held]]
+        return vectors
+
+
+def _steps(edits: Sequence[GeneEdit]) -> Iterator[tuple[type, list[str], int]]:
+    """Group neighbouring edits of one kind; the quartiles are negative where a gene moves up."""
+
+    def kind_and_quartiles(edit: GeneEdit) -> tuple[type, int]:
+        if isinstance(edit, Inhibit | Activate):
+            return type(edit), edit.quartiles if isinstance(edit, Inhibit) else -edit.quartiles
+        return type(edit), 0
+
+    for (kind, quartiles), group in groupby(edits, key=kind_and_quartiles):
+        yield kind, [edit.gene_id for edit in group], quartiles
+
+
+def _is_special(name: str) -> bool:
+    return name.startswith("<") and name.endswith(">")
+
+
+def _check_vocabulary(tokens: Sequence[str], medians: Sequence[float | None], n_expected: int) -> None:
+    if not len(tokens) == len(medians) == n_expected:
+        msg = (
+            f"The vocabulary has {len(tokens):,} tokens and {len(medians):,} medians, but the network was made for "
+            f"{n_expected:,} tokens. Get all files of the weights from one place."
+        )
+        raise ModelError(msg, "unsuitable-weights")
+    named = zip(tokens, medians, strict=True)
+    wrong = [name for name, median in named if not _is_special(name) and not (median is not None and median > 0)]
+    if wrong:
+        msg = (
+            f"{len(wrong):,} genes of the vocabulary have no positive median, {wrong[0]!r} first. "
+            "Get all files of the weights from one place."
+        )
+        raise ModelError(msg, "unsuitable-weights")
+    if ("<cls>" in tokens) != ("<eos>" in tokens):
+        msg = "The vocabulary has one of <cls> and <eos>, but not both. Get all files of the weights from one place."
+        raise ModelError(msg, "unsuitable-weights")
