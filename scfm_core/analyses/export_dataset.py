@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scfm_core import __version__
 from scfm_core.analyses.cluster_cells import ClusterCells
 from scfm_core.analyses.embed_cells import EmbedCells
+from scfm_core.analyses.embed_genes import EmbedGenes, StaticGeneVectors
 from scfm_core.analyses.find_markers import FindMarkers
 from scfm_core.analyses.measure_quality import MeasureQuality
 from scfm_core.analyses.perturb_genes import PerturbGenes
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 TRAVELLING: tuple[type[Request[Any]], ...] = (
     EmbedCells,
+    EmbedGenes,
+    StaticGeneVectors,
     ProjectCells,
     ClusterCells,
     MeasureQuality,
@@ -42,21 +45,22 @@ _PACKAGES = ("numpy", "scipy", "pandas", "anndata", "scanpy", "scikit-learn", "u
 
 @dataclass(frozen=True)
 class Addition:
-    """Something about the cells of a dataset that stands beside its counts.
+    """Something about the cells or the genes of a dataset that stands beside its counts.
 
     Attributes
     ----------
     place
-        ``"obsm"``: one row per cell. ``"obs"``: one value per cell. ``"uns"``: a table of its own.
+        ``"obsm"``: one row per cell. ``"obs"``: one value per cell. ``"varm"``: one row per gene. ``"var"``: one value
+        per gene. ``"uns"``: a table of its own.
     name
         Such as ``"X_pca"``, ``"leiden_pca"``, ``"markers"``; made unique by a number where it is taken.
     value
-        An array for obsm and obs, a table for uns.
+        An array for all but uns, a table for uns.
     provenance
         The question and how it was answered, see `provenance_of`.
     """
 
-    place: Literal["obsm", "obs", "uns"]
+    place: Literal["obsm", "obs", "varm", "var", "uns"]
     name: str
     value: Any
     provenance: Mapping[str, Any]
@@ -66,8 +70,9 @@ def export_dataset(dataset: Dataset, store: Store) -> "AnnData":
     """Return a dataset with all answers about it that are stored, newest first, see `to_anndata` for the layout.
 
     Embeddings stand in ``obsm["X_<model>"]``, maps in ``obsm["X_umap_<model>"]`` and ``obsm["X_tsne_<model>"]``,
-    clusters in ``obs["leiden_<model>"]``, quality in ``obs``; the tables of marker genes and of perturbation effects
-    in ``uns["scfm"]["tables"]``. The second of a kind has ``_2`` behind its name.
+    clusters in ``obs["leiden_<model>"]``, quality in ``obs``; gene vectors in ``varm["X_<model>"]`` and
+    ``varm["static_<model>"]``; the tables of marker genes and of perturbation effects in ``uns["scfm"]["tables"]``.
+    The second of a kind has ``_2`` behind its name.
     """
     return to_anndata(dataset, [addition for about in _about(dataset, store) for addition in _additions(about, store)])
 
@@ -81,19 +86,21 @@ def to_anndata(dataset: Dataset, additions: Sequence[Addition] = ()) -> "AnnData
     - ``var``: named by symbol, with a number behind a symbol that stands more than once, and by gene id where no
       symbol is known; ``ensembl_id``, empty where none is known.
     - ``uns["scfm"]``: the dataset's hash, organism, notes and columns that play a part, versions, and for each addition
-      the question that it answers.
+      the question that it answers; by the addition's name, with ``varm:`` or ``var:`` before it where it is about the
+      genes.
     """
     from anndata import AnnData
 
-    names = _named(dataset, additions)
-    obs = dataset.cells()
+    named = _named(dataset, additions)
+    obs, var = dataset.cells(), _gene_table(dataset)
     totals = dataset.total_counts
     matrix = dataset.counts().matrix
     if "total_counts" not in obs and not np.array_equal(totals, np.asarray(matrix.sum(axis=1)).ravel()):
         obs["total_counts"] = totals
-    for name, addition in names.items():
-        if addition.place == "obs":
-            obs[name] = addition.value
+    for name, addition in _at("obs", named):
+        obs[name] = addition.value
+    for name, addition in _at("var", named):
+        var[name] = addition.value
     about: dict[str, Any] = {
         "dataset": dataset.identity,
         "title": dataset.title,
@@ -101,11 +108,11 @@ def to_anndata(dataset: Dataset, additions: Sequence[Addition] = ()) -> "AnnData
         "notes": np.array(dataset.notes, dtype=object),
         "roles": dict(dataset.roles),
         "versions": versions(),
-        "answers": {name: dict(addition.provenance) for name, addition in names.items()},
-        "tables": {name: _as_arrays(addition.value) for name, addition in names.items() if addition.place == "uns"},
+        "answers": {_answer_name(place, name): dict(one.provenance) for (place, name), one in named.items()},
+        "tables": {name: _as_arrays(addition.value) for name, addition in _at("uns", named)},
     }
-    obsm = {name: np.array(addition.value) for name, addition in names.items() if addition.place == "obsm"}
-    return AnnData(X=matrix, obs=obs, var=_gene_table(dataset), obsm=obsm, uns={"scfm": about})
+    obsm, varm = ({name: np.array(one.value) for name, one in _at(place, named)} for place in ("obsm", "varm"))
+    return AnnData(X=matrix, obs=obs, var=var, obsm=obsm, varm=varm, uns={"scfm": about})
 
 
 def write_h5ad(data: "AnnData", path: Path) -> None:
@@ -160,6 +167,12 @@ def additions_of(question: Mapping[str, Any], answer: Any, origin: Mapping[str, 
     match question["question"]:
         case "EmbedCells":
             return [Addition("obsm", f"X_{_model_of(question)}", answer.points, origin)]
+        case "EmbedGenes":
+            model, n_cells = _model_of(question), np.append(answer.n_cells, 0)[answer.rows]  # the last for row -1
+            vectors = Addition("varm", f"X_{model}", answer.of_dataset(), origin)
+            return [vectors, Addition("var", f"n_cells_{model}", n_cells, origin)]
+        case "StaticGeneVectors":
+            return [Addition("varm", f"static_{_model_of(question)}", answer.of_dataset(), origin)]
         case "ProjectCells":
             name = f"X_{question['method']}_{_model_of(question)}"
             return [Addition("obsm", name, answer.coordinates, origin)]
@@ -213,17 +226,30 @@ def _model_of(question: Mapping[str, Any]) -> str:
             return "unknown"
 
 
-def _named(dataset: Dataset, additions: Sequence[Addition]) -> dict[str, Addition]:
-    """Give each addition a name of its own; a column of the file keeps its name."""
-    taken = set(dataset.cells().columns)
-    named: dict[str, Addition] = {}
+def _named(dataset: Dataset, additions: Sequence[Addition]) -> dict[tuple[str, str], Addition]:
+    """Give each addition a name of its own in its place; a column of the file keeps its name.
+
+    Additions about cells and tables share their names, as they share the list of answers.
+    """
+    taken = {"obs": set(dataset.cells().columns), "var": {"ensembl_id"}}
+    named: dict[tuple[str, str], Addition] = {}
     for addition in additions:
+        used = {name for place, name in named if _answer_name(place, name) == _answer_name(addition.place, name)}
+        used |= taken.get(addition.place, set())
         name, number = addition.name, 1
-        while name in named or (addition.place == "obs" and name in taken):
+        while name in used:
             number += 1
             name = f"{addition.name}_{number}"
-        named[name] = addition
+        named[addition.place, name] = addition
     return named
+
+
+def _at(place: str, named: Mapping[tuple[str, str], Addition]) -> list[tuple[str, Addition]]:
+    return [(name, addition) for (where, name), addition in named.items() if where == place]
+
+
+def _answer_name(place: str, name: str) -> str:
+    return f"{place}:{name}" if place in ("varm", "var") else name
 
 
 def _gene_table(dataset: Dataset) -> pd.DataFrame:
