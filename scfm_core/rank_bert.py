@@ -1,15 +1,18 @@
 """A BERT that reads a cell as its genes ranked by how strongly they stand out: what Geneformer and scfm-mini share."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from scfm_core.dataset import CellCounts
 from scfm_core.errors import ModelError, RequestError
 from scfm_core.model import CellStates, EmbedOptions
+from scfm_core.rank_values import rank_value_tokens
 from scfm_core.token_edits import Frame, deleted, moved_by_quartiles, moved_to_front
 from scfm_core.tokens import (
     Activate,
@@ -19,7 +22,6 @@ from scfm_core.tokens import (
     Overexpress,
     Tokens,
     counts_in_vocabulary,
-    rank_value_tokens,
 )
 
 if TYPE_CHECKING:  # torch is slow to import, and a card needs none
@@ -71,20 +73,25 @@ class RankBert:
         self._position = {gene_id.upper(): place for place, gene_id in enumerate(self.gene_ids) if gene_id}
         self._position |= {alias: position[gene_id] for alias, gene_id in (aliases or {}).items()}
         self._medians = np.array([1.0 if median is None else median for median in medians], dtype=np.float64)
+        self._last_genes: tuple[tuple[str, ...], NDArray[np.int32] | None] | None = None
         self._cls, self._eos = position.get("<cls>"), position.get("<eos>")
         n_around = 0 if self._cls is None else 1
         self.frame = Frame(n_around, n_around, network.shape.max_position_embeddings)
 
     def encode(self, counts: CellCounts) -> Tokens:
         """See `CellModel.encode`; ids are looked up in upper case, ties go to the lower position of the vocabulary."""
-        upper = CellCounts(
-            matrix=counts.matrix,
-            gene_ids=tuple(gene_id.upper() for gene_id in counts.gene_ids),
-            total_counts=counts.total_counts,
-        )
-        matrix = counts_in_vocabulary(upper, self._position, size=len(self.gene_ids))
+        matrix: csr_matrix = counts.matrix
+        columns: NDArray[np.int32] | None = self._columns(counts.gene_ids)
+        if columns is None:
+            upper = replace(counts, gene_ids=tuple(gene_id.upper() for gene_id in counts.gene_ids))
+            matrix = counts_in_vocabulary(upper, self._position, size=len(self.gene_ids))
+        elif not matrix.has_canonical_format:
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
         longest = self.frame.longest - self.frame.n_special
-        return self._framed(rank_value_tokens(matrix, counts.total_counts, self._medians, max_tokens=longest))
+        return self._framed(
+            rank_value_tokens(matrix, counts.total_counts, self._medians, max_tokens=longest, columns=columns)
+        )
 
     def edit(self, tokens: Tokens, edits: Sequence[GeneEdit]) -> Tokens:
         """See `CellModel.edit`: edits apply in the order listed, each to what the one before left.
@@ -170,6 +177,17 @@ class RankBert:
         weight = self.network.bert.embeddings.word_embeddings.weight
         vectors: NDArray[np.float32] = weight.detach().cpu().numpy().copy()
         return vectors
+
+    def _columns(self, gene_ids: tuple[str, ...]) -> NDArray[np.int32] | None:
+        """Return the position of each gene of a dataset, -1 where unknown; None where two share a position.
+
+        Kept for the dataset that was read last, as a chunk of cells takes less time than looking up its genes.
+        """
+        if self._last_genes is None or self._last_genes[0] != gene_ids:
+            found = np.array([self._position.get(gene_id.upper(), -1) for gene_id in gene_ids], dtype=np.int32)
+            known = found[found >= 0]
+            self._last_genes = (gene_ids, None if len(np.unique(known)) < len(known) else found)
+        return self._last_genes[1]
 
     def _framed(self, genes: Tokens) -> Tokens:
         """Put ``<cls>`` and ``<eos>`` around the genes of every cell that has any."""

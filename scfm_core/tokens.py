@@ -11,6 +11,8 @@ from scipy.sparse import csr_matrix
 from scfm_core.dataset import CellCounts
 from scfm_core.errors import RequestError
 
+_ANY_GENE = np.iinfo(np.int32).max
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -46,10 +48,8 @@ class Tokens:
 
     def take(self, cells: NDArray[np.integer[Any]]) -> "Tokens":
         """Return the tokens of some cells, in the order asked for; a cell may be asked for twice."""
-        lengths = self.lengths[cells]
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        where = np.repeat(self.offsets[:-1][cells] - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return Tokens(self.genes[where], self.values[where], offsets)
+        rows = csr_matrix((self.values, self.genes, self.offsets), shape=(self.n_cells, _ANY_GENE))[cells]
+        return Tokens(rows.indices, rows.data, rows.indptr.astype(np.int64))
 
     def holds(self, gene: int) -> NDArray[np.bool_]:
         """Whether each cell holds a gene of the vocabulary, shape ``(n_cells,)``."""
@@ -215,44 +215,3 @@ def counts_in_vocabulary(counts: CellCounts, vocabulary: Mapping[str, int], *, s
     out.eliminate_zeros()
     out.sort_indices()
     return out
-
-
-def rank_value_tokens(
-    matrix: csr_matrix, total_counts: NDArray[np.float64], medians: NDArray[np.float64], *, max_tokens: int
-) -> Tokens:
-    """Order the genes of each cell by how strongly they stand out.
-
-    Each count is scaled to 10,000 counts per cell and divided by the gene's typical value, so housekeeping genes sink
-    and genes that mark the cell's state rise. Genes with zero counts are left out; ties go to the lower position.
-
-    Parameters
-    ----------
-    matrix
-        Counts, shape ``(n_cells, n_positions)``, as `counts_in_vocabulary` returns them.
-    total_counts
-        Counts of each cell over all measured genes, shape ``(n_cells,)``, positive where a cell has counts.
-    medians
-        Median non-zero value of each gene over the training cells, after scaling each cell to 10,000 counts,
-        shape ``(n_positions,)``, all positive.
-    max_tokens
-        Context length of the model; the weakest genes beyond it are dropped.
-
-    References
-    ----------
-    Theodoris et al. 2023, doi:10.1038/s41586-023-06139-9, Methods, "Rank value encoding".
-
-    Examples
-    --------
-    >>> matrix = csr_matrix(np.array([[4.0, 0.0, 3.0], [0.0, 0.0, 0.0]]))
-    >>> tokens = rank_value_tokens(matrix, np.array([7.0, 0.0]), np.array([8.0, 1.0, 2.0]), max_tokens=2)
-    >>> tokens.genes.tolist(), tokens.lengths.tolist()
-    ([2, 0], [2, 0])
-    """
-    lengths = np.diff(matrix.indptr).astype(np.int64)
-    cell = np.repeat(np.arange(len(lengths)), lengths)
-    strength = matrix.data / total_counts[cell] * 10_000.0 / medians[matrix.indices]
-    order = np.lexsort((-strength, cell))  # stable, so that equal values stay in vocabulary order
-    rank = np.arange(len(order)) - np.repeat(matrix.indptr[:-1], lengths)
-    kept = order[rank < max_tokens]
-    offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, max_tokens))]).astype(np.int64)
-    return Tokens(matrix.indices[kept].astype(np.int32), np.ones(len(kept), dtype=np.float32), offsets)

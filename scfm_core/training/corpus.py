@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from scfm_core.dataset import CellCounts
 from scfm_core.errors import DatasetError
-from scfm_core.tokens import Tokens, concatenate, counts_in_vocabulary, rank_value_tokens
+from scfm_core.rank_values import rank_value_tokens
+from scfm_core.tokens import Tokens, concatenate, counts_in_vocabulary
 
 SPECIAL_TOKENS = ("<pad>", "<mask>")
 

@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from scipy.sparse import csr_matrix
 
 from scfm_core.dataset import CellCounts
+from scfm_core.rank_values import rank_value_tokens
 from scfm_core.tensors import BertShape, gene_bert, layers_to_run, mean_per_cell, token_states
-from scfm_core.tokens import Tokens, counts_in_vocabulary, rank_value_tokens
+from scfm_core.tokens import Tokens, counts_in_vocabulary
 
 CONTEXT = 220
 

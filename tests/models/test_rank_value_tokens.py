@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from scfm_core.dataset import CellCounts
-from scfm_core.tokens import Tokens, counts_in_vocabulary, rank_value_tokens
+from scfm_core.rank_values import rank_value_tokens
+from scfm_core.tokens import Tokens, counts_in_vocabulary
 from tests.models.plain_ranks import plain_tokens
 
 
@@ -52,3 +53,52 @@ def test_the_total_over_all_genes_counts_and_an_empty_cell_has_no_tokens() -> No
     tokens = encode(counts_of(matrix, ("a", "b", "c")), {"a": 8.0, "b": 1.0, "c": 2.0}, 2)
     assert tokens.lengths.tolist() == [2, 0]
     assert tokens.genes.tolist() == [2, 0]
+
+
+def sorted_plainly(
+    matrix: csr_matrix, totals: np.ndarray, medians: np.ndarray, max_tokens: int, columns: np.ndarray
+) -> list[list[int]]:
+    """Every cell by one stable sort of the exact values, genes in the order of the vocabulary before."""
+    cells = []
+    for cell, row in enumerate(matrix.toarray().astype(np.float64)):
+        known = np.flatnonzero((row > 0) & (columns >= 0))
+        known = known[np.argsort(columns[known])]
+        strength = row[known] / totals[cell] * 10_000.0 / medians[columns[known]]
+        cells.append(columns[known[np.argsort(-strength, kind="stable")]][:max_tokens].tolist())
+    return cells
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 8), st.integers(1, 70), st.integers(1, 80), st.booleans())
+def test_values_that_differ_in_their_last_bits_keep_their_order(
+    seed: int, n_cells: int, n_genes: int, max_tokens: int, zeros: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    size = n_genes + 5
+    columns = rng.permutation(size)[:n_genes].astype(np.int32)
+    columns[rng.random(n_genes) < 0.2] = -1
+    ulps = rng.integers(0, 40, size)  # medians so near each other that their values share all but the last bits
+    medians = rng.choice([0.7, 3.0]) + ulps * np.spacing(1.0)
+    held = rng.random((n_cells, n_genes)) < rng.random((n_cells, 1))
+    matrix = csr_matrix(np.where(held, rng.integers(1, 3, (n_cells, n_genes)), 0).astype(np.uint16))
+    totals = np.asarray(matrix.sum(axis=1)).ravel() + rng.integers(1, 5, n_cells).astype(np.float64)
+    if zeros:
+        matrix.data[rng.random(matrix.nnz) < 0.3] = 0  # stored, and yet no count
+    tokens = rank_value_tokens(matrix, totals, medians, max_tokens=max_tokens, columns=columns)
+    expected = sorted_plainly(matrix, totals, medians, max_tokens, columns)
+    assert tokens.lengths.tolist() == [len(cell) for cell in expected]
+    assert tokens.genes.tolist() == [gene for cell in expected for gene in cell]
+
+
+def test_many_cells_of_all_lengths_are_sorted_in_more_than_one_block() -> None:
+    rng = np.random.default_rng(0)
+    n_cells, n_genes = 90, 3000
+    held = rng.random((n_cells, n_genes)) < np.linspace(0, 1, n_cells)[rng.permutation(n_cells), None]
+    matrix = csr_matrix(np.where(held, rng.integers(1, 6, (n_cells, n_genes)), 0))
+    totals = np.full(n_cells, 5000.0)
+    medians = rng.choice(np.linspace(0.5, 4.0, 200), n_genes)  # shared by genes, so that many values are equal
+    columns = rng.permutation(n_genes).astype(np.int32)
+    tokens = rank_value_tokens(matrix, totals, medians, max_tokens=2048, columns=columns)
+    expected = sorted_plainly(matrix, totals, medians, 2048, columns)
+    assert tokens.genes.tolist() == [gene for cell in expected for gene in cell]
+    assert tokens.offsets.tolist() == np.concatenate([[0], np.cumsum([len(cell) for cell in expected])]).tolist()
