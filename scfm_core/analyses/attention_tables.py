@@ -61,8 +61,8 @@ def head_summary(attention: Attention, *, n_genes: int = 3) -> pd.DataFrame:
 
     Returns
     -------
-    Columns ``head`` (from 1), ``entropy_bits``, ``shown_share`` (0 to 1), ``most_attended`` (the symbols that receive
-    most attention of the whole cell, with commas between).
+    Columns ``head`` (from 1), ``entropy_bits``, ``shown_share`` (0 to 1), ``most_attended`` (of the tokens shown, the
+    symbols of those that receive most attention of the whole cell, with commas between).
     """
     symbols = np.array(attention.symbols, dtype=object)
     most = np.argsort(-attention.received, axis=1, kind="stable")[:, :n_genes]

@@ -97,8 +97,8 @@ class ReadAttention(Request[Attention]):
     layer
         1 is the layer that reads the embedded tokens, ``model.n_layers`` the last.
     top
-        How many tokens are kept: those that receive most attention, mean over heads and over all tokens of the cell.
-        All tokens, where None.
+        How many tokens are kept: those that receive most attention of all tokens of the cell, by their best rank in
+        any head or in the mean over heads. All tokens, where None.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def _read(apparatus: Apparatus, cell: int, layer: int, top: int | None) -> dict[
         )
         raise RequestError(msg, "too-large")
     received = weights.mean(axis=1, dtype=np.float64)
-    shown = np.sort(np.argsort(-received.mean(axis=0), kind="stable")[:top])
+    shown = np.sort(_most_attended(received)[:top])
     return {
         "gene_ids": np.array(apparatus.network.gene_ids)[tokens.genes[shown]],
         "positions": shown.astype(np.int32),
@@ -206,6 +206,14 @@ def _read(apparatus: Apparatus, cell: int, layer: int, top: int | None) -> dict[
         "entropy_bits": np.array([_entropy_bits(head) for head in weights]),
         "n_tokens": n_tokens,
     }
+
+
+def _most_attended(received: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Order tokens by their best rank among what each head, and the mean over heads, attends to most."""
+    mean = received.mean(axis=0)
+    order = np.argsort(-np.vstack([mean, received]), axis=1, kind="stable")
+    ranks = np.argsort(order, axis=1, kind="stable")
+    return np.lexsort((-mean, ranks.min(axis=0)))
 
 
 def _entropy_bits(weights: NDArray[np.float32]) -> float:
