@@ -80,6 +80,16 @@ class WeightFile:
     url: str = ""
 
 
+class Conversion(Protocol):
+    """Reads a model in the format of its authors; picklable, as the card that holds it is."""
+
+    def sources(self, folder: Path, dictionaries: Path | None) -> tuple[Path, ...]:
+        """Return the files found in a folder that a conversion reads; ``dictionaries`` is where vocabularies lie."""
+
+    def __call__(self, folder: Path, dictionaries: Path | None, out: Path) -> tuple[str, ...]:
+        """Write the model found in ``folder`` as the weights folder ``out``; return remarks for the reader."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Published:
     """Where the authors of a model published its weights, in their own format.
@@ -91,14 +101,13 @@ class Published:
     files
         What is needed of it, by path in the repository, with size and sha256 as published.
     convert
-        ``convert(folder, dictionaries, out)`` writes the published files found in ``folder`` as the weights folder
-        ``out`` that ``ModelSpec.load`` reads; ``dictionaries`` is another folder to look for vocabularies in, or None.
+        Writes the published files as the weights folder that ``ModelSpec.load`` reads.
     """
 
     repository: str
     revision: str
     files: tuple[WeightFile, ...]
-    convert: Callable[[Path, Path | None, Path], None]
+    convert: Conversion
 
     @property
     def size_bytes(self) -> int:

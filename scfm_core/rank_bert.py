@@ -43,7 +43,8 @@ class RankBert:
     medians
         Typical value of each gene after scaling each cell to 10,000 counts; None for special tokens.
     aliases
-        Gene ids that stand for another one of the vocabulary; their counts are summed.
+        Gene ids that stand for another one of the vocabulary; their counts are summed. An id that leads to empty text
+        is not read.
 
     Attributes
     ----------
@@ -70,8 +71,9 @@ class RankBert:
         self.network = network
         self.gene_ids = tuple("" if _is_special(name) else name for name in tokens)
         position = {name: place for place, name in enumerate(tokens)}
-        self._position = {gene_id.upper(): place for place, gene_id in enumerate(self.gene_ids) if gene_id}
-        self._position |= {alias: position[gene_id] for alias, gene_id in (aliases or {}).items()}
+        known = {gene_id.upper(): place for place, gene_id in enumerate(self.gene_ids) if gene_id}
+        known |= {alias: position[gene_id] if gene_id else -1 for alias, gene_id in (aliases or {}).items()}
+        self._position = {gene_id: place for gene_id, place in known.items() if place >= 0}
         self._medians = np.array([1.0 if median is None else median for median in medians], dtype=np.float64)
         self._last_genes: tuple[tuple[str, ...], NDArray[np.int32] | None] | None = None
         self._cls, self._eos = position.get("<cls>"), position.get("<eos>")

@@ -16,18 +16,28 @@ def all_models() -> tuple[ModelSpec, ...]:
     names = [name for _, name, _ in iter_modules(models.__path__) if not name.startswith("_")]
     modules = [import_module(f"{models.__name__}.{name}") for name in names]
     specs = [spec for module in modules for spec in module.SPECS]
-    keys = [spec.key for spec in specs]
-    if len(set(keys)) < len(keys):
-        msg = f"Two model files share a key: {sorted(keys)}."
+    names = [name for spec in specs for name in (spec.key, *spec.aliases)]
+    if len(set(names)) < len(names):
+        msg = f"Two models share a key or an older name: {sorted(names)}."
         raise ModelError(msg)
     return tuple(sorted(specs, key=lambda spec: (not spec.is_baseline, spec.key)))
 
 
 def find_model(key: str) -> ModelSpec:
-    """Return the model with this key, or suggest the closest one."""
-    by_key = {spec.key: spec for spec in all_models()}
-    if key not in by_key:
-        near = difflib.get_close_matches(key, by_key, n=1) or list(by_key)
-        msg = f"No model is called {key!r}. Did you mean {near[0]!r}? The models are: {', '.join(by_key)}."
+    """Return the model with this key or with an older name, or suggest the closest one.
+
+    Capitals count as small letters and an underscore as a hyphen.
+
+    Examples
+    --------
+    >>> find_model("gf-12L-95M-i4096_CLcancer")
+    find_model('geneformer-12l-95m-clcancer')
+    """
+    by_name = {name: spec for spec in all_models() for name in (*spec.aliases, spec.key)}
+    plain = key.lower().replace("_", "-")
+    if plain not in by_name:
+        near = by_name[(difflib.get_close_matches(plain, by_name, n=1) or list(by_name))[0]].key
+        keys = ", ".join(spec.key for spec in all_models())
+        msg = f"No model is called {key!r}. Did you mean {near!r}? The models are: {keys}."
         raise ModelError(msg, "unknown-model")
-    return by_key[key]
+    return by_name[plain]

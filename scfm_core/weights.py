@@ -1,22 +1,34 @@
 """Weights on disk: where they lie, whether they are what the card says, and one loaded model per process and device."""
 
 import hashlib
-import json
+import shutil
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
+from scfm_core.converted import FILES, described, read_manifest, resolved, with_sizes, write_converted
 from scfm_core.devices import this_device
 from scfm_core.errors import ModelError
-from scfm_core.model import Arrays, CellModel, ModelSpec, WeightFile
+from scfm_core.model import Arrays, CellModel, ModelSpec, Published, WeightFile
 from scfm_core.workspace import Workspace
 
 _LOADED_MODELS_KEPT = 4
 _loaded: OrderedDict[tuple[str, ...], CellModel] = OrderedDict()
 _lock = threading.Lock()
+
+
+def installed(spec: ModelSpec) -> ModelSpec:
+    """Return the card with the published weights that were fetched or added; unchanged where there are none.
+
+    Cheap enough for every run of a page: the hashes come from the manifest and are checked when the weights are loaded.
+    A card that is not published, or has weights already, comes back as it is.
+    """
+    if spec.published is None or spec.weights:
+        return spec
+    return resolved(spec, _workspace_folder(spec.key)) or spec
 
 
 def weights_folder(spec: ModelSpec) -> Path | None:
@@ -25,10 +37,10 @@ def weights_folder(spec: ModelSpec) -> Path | None:
     Looked for where the card says, then in the workspace's ``weights/<key>``, then among what came with the
     application. A folder counts if all files are there; their content is checked when they are loaded.
     """
+    spec = installed(spec)
     if not spec.weights:
         return None
-    in_workspace = Workspace.from_environment().root / "weights" / spec.key
-    for folder in [spec.folder] if spec.folder else [in_workspace, spec.bundled_folder]:
+    for folder in [spec.folder] if spec.folder else [_workspace_folder(spec.key), spec.bundled_folder]:
         if folder is not None and all((folder / file.name).is_file() for file in spec.weights):
             return folder
     return None
@@ -36,33 +48,140 @@ def weights_folder(spec: ModelSpec) -> Path | None:
 
 def weights_here(spec: ModelSpec) -> bool:
     """Whether a model can be used now; a baseline always can."""
-    return not spec.weights or weights_folder(spec) is not None
+    return not spec.needs_weights or weights_folder(spec) is not None
 
 
-def with_weights(spec: ModelSpec, folder: Path) -> ModelSpec:
-    """Return the model with other weights of the same kind, such as those that ``scfm pretrain`` wrote.
+def with_weights(spec: ModelSpec, folder: Path, *, dictionaries: Path | None = None) -> ModelSpec:
+    """Return the model with the weights that lie in a folder; the model that is installed stays as it is.
 
-    The files are hashed, so its results are never mixed up with those of the original weights; sizes on the card
-    follow the folder's ``config.json``.
+    The files are hashed, so its results are never mixed up with those of other weights; sizes on the card follow what
+    lies in the folder. Weights in the format of their authors are converted once, into ``weights/<key>@<hash>``.
+
+    Parameters
+    ----------
+    folder
+        A folder in our own format, such as ``scfm pretrain`` wrote, or for a published model a folder in any layout
+        in which its authors published it.
+    dictionaries
+        Where the vocabulary of published weights lies; by default beside and above them.
 
     Raises
     ------
     ModelError
-        If the model has no weights, or files are missing in the folder.
+        If the model has no weights, or these are not weights of it.
     """
-    if not spec.weights:
+    _check_needs_weights(spec)
+    if spec.published is None or (folder / "vocabulary.json").is_file():
+        return _own_format(spec, folder.resolve())
+    sources = [described(path) for path in spec.published.convert.sources(folder, dictionaries)]
+    lines = "".join(f"{source['name']} {source['sha256']}\n" for source in sources)
+    name = f"{spec.key}@{hashlib.sha256(lines.encode()).hexdigest()[:12]}"
+    return resolved(spec, _workspace_folder(name)) or _convert(spec, spec.published, folder, dictionaries, name=name)
+
+
+def add_weights(
+    spec: ModelSpec, folder: Path, *, dictionaries: Path | None = None, origin: Mapping[str, str] | None = None
+) -> ModelSpec:
+    """Install the weights of a published model from a folder and return its card with them.
+
+    They are converted, or copied where they are in our own format, into ``weights/<key>`` of the workspace, in place of
+    earlier ones; the folder itself is not needed afterwards. Where it fails, the earlier ones stay.
+
+    Parameters
+    ----------
+    folder, dictionaries
+        As for `with_weights`.
+    origin
+        Where the folder comes from, for the manifest, such as repository and revision.
+
+    Raises
+    ------
+    ModelError
+        If the model has no published weights, or these are not weights of it.
+    """
+    _check_needs_weights(spec)
+    if spec.published is None:
+        msg = f"The weights of {spec.title} come with the application; name others with --weights FOLDER instead."
+        raise ModelError(msg, "not-published")
+    spec = replace(spec, folder=None, weights=())  # in case a card comes in that has weights already
+    if (folder / "vocabulary.json").is_file():
+        return _copy(spec, folder.resolve())
+    return _convert(spec, spec.published, folder, dictionaries, name=spec.key, origin=origin)
+
+
+def remove_weights(spec: ModelSpec) -> bool:
+    """Take a published model's installed weights away; return whether there were any."""
+    folder = _workspace_folder(spec.key)
+    there = spec.published is not None and folder.is_dir()
+    if there:
+        shutil.rmtree(folder)
+    return there
+
+
+def _workspace_folder(name: str) -> Path:
+    return Workspace.from_environment().root / "weights" / name
+
+
+def _check_needs_weights(spec: ModelSpec) -> None:
+    if not spec.needs_weights:
         msg = f"{spec.title} is fitted to each dataset and has no weights; leave the weights folder out."
         raise ModelError(msg, "no-weights-needed")
-    missing = [file.name for file in spec.weights if not (folder / file.name).is_file()]
+
+
+def _own_format(spec: ModelSpec, folder: Path) -> ModelSpec:
+    """Return the card with a folder in our own format, hashed."""
+    missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         msg = f"The folder {folder.name!r} lacks {', '.join(missing)}, which {spec.title} needs. Choose another folder."
         raise ModelError(msg, "no-weights")
-    folder = folder.resolve()
-    files = [(file, folder / file.name) for file in spec.weights]
-    weights = tuple(
-        WeightFile(name=file.name, size_bytes=path.stat().st_size, sha256=_sha256(path)) for file, path in files
+    manifest = read_manifest(folder)
+    if manifest is not None and manifest["key"] != spec.key:
+        msg = f"Expected weights of {spec.key} in {folder.name!r}, found those of {manifest['key']}. Choose that model."
+        raise ModelError(msg, "other-checkpoint")
+    weights = tuple(WeightFile(**described(folder / name)) for name in FILES)
+    return with_sizes(replace(spec, folder=folder, weights=weights), folder)
+
+
+def _copy(spec: ModelSpec, folder: Path) -> ModelSpec:
+    """Install a folder in our own format, after it was loaded once."""
+    checked = _own_format(spec, folder)
+    checked.load(folder, "cpu", {})
+
+    def write(out: Path) -> tuple[str, ...]:
+        for name in FILES:
+            shutil.copyfile(folder / name, out / name)
+        return ()
+
+    source = {"folder": str(folder), "files": [described(folder / name) for name in FILES]}
+    write_converted(spec, _workspace_folder(spec.key), write=write, source=source)
+    return installed(spec)
+
+
+def _convert(
+    spec: ModelSpec,
+    published: Published,
+    folder: Path,
+    dictionaries: Path | None,
+    *,
+    name: str,
+    origin: Mapping[str, str] | None = None,
+) -> ModelSpec:
+    """Convert a published checkpoint into the workspace's ``weights/<name>``."""
+    files = [described(path) for path in published.convert.sources(folder, dictionaries)]
+    hashes = {file.sha256 for file in published.files}
+    for file in files:  # people fine-tune: other weights are welcome, but told from the published ones
+        file["as_published"] = file["sha256"] in hashes
+    write_converted(
+        spec,
+        _workspace_folder(name),
+        write=partial(published.convert, folder, dictionaries),
+        source={**(origin or {"folder": str(folder.resolve())}), "files": files},
     )
-    return replace(spec, folder=folder, weights=weights, **_sizes(folder))
+    found = resolved(spec, _workspace_folder(name))
+    if found is None:
+        msg = f"The weights of {spec.title} were written and are gone again. Add them once more."
+        raise ModelError(msg, "no-weights")
+    return found
 
 
 def loaded_model(spec: ModelSpec, fitted: Arrays) -> CellModel:
@@ -93,11 +212,11 @@ def loaded_model(spec: ModelSpec, fitted: Arrays) -> CellModel:
 
 
 def _verified_folder(spec: ModelSpec) -> Path | None:
-    if not spec.weights:
+    if not spec.needs_weights:
         return None
-    folder = weights_folder(spec)
+    folder = weights_folder(spec) if spec.weights else None
     if folder is None:
-        names = ", ".join(file.name for file in spec.weights)
+        names = ", ".join(file.name for file in spec.weights) or "published weights"
         msg = f"The weights of {spec.title} are not here: expected {names}. {spec.how_to_get}".strip()
         raise ModelError(msg, "no-weights")
     for file in spec.weights:
@@ -120,8 +239,7 @@ def _hash_of_state(path: Path, modified_ns: int, size_bytes: int) -> str:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return str(described(path)["sha256"])
 
 
 def _content_hash(arrays: Arrays) -> str:
@@ -131,15 +249,3 @@ def _content_hash(arrays: Arrays) -> str:
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _sizes(folder: Path) -> dict[str, Any]:
-    """Return what a ``config.json``, where there is one, says about the fields of a card."""
-    path = folder / "config.json"
-    config = json.loads(path.read_text()) if path.is_file() else {}
-    fields = {
-        "embedding_size": "hidden_size",
-        "max_tokens": "max_position_embeddings",
-        "n_layers": "num_hidden_layers",
-    }
-    return {field: int(config[name]) for field, name in fields.items() if name in config}

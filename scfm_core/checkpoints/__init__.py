@@ -1,0 +1,1 @@
+"""Published checkpoints of rank-value BERTs, read with suspicion and converted once to safetensors and JSON."""
