@@ -13,7 +13,12 @@ from torch import Tensor, nn
 
 from scfm_core.errors import ModelError, RequestError
 from scfm_core.model import Precision
-from scfm_core.tokens import Tokens
+from scfm_core.tokens import Tokens, places_in_cells
+
+Runs = tuple[tuple[int, int], ...]
+"""Cells that stand one after another: number and length of neighbours of one length."""
+
+_TILE = 4096  # tokens that go through the layers together on a processor: their states stay in its cache
 
 
 def available_devices() -> list[str]:
@@ -84,8 +89,9 @@ class _Embeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
         self.dropout = nn.Dropout(shape.hidden_dropout_prob)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        place = self.position_embeddings.weight[: ids.shape[1]] + self.token_type_embeddings.weight[0]
+    def forward(self, ids: Tensor, places: Tensor | None = None) -> Tensor:
+        known = self.position_embeddings.weight + self.token_type_embeddings.weight[0]
+        place = known[: ids.shape[1]] if places is None else F.embedding(places, known)
         return cast(Tensor, self.dropout(self.LayerNorm(self.word_embeddings(ids) + place)))
 
 
@@ -97,14 +103,28 @@ class _SelfAttention(nn.Module):
         self.key = nn.Linear(shape.hidden_size, shape.hidden_size)
         self.value = nn.Linear(shape.hidden_size, shape.hidden_size)
 
-    def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, states: Tensor, where: Tensor | Runs | None) -> Tensor:
+        if isinstance(where, tuple):
+            return self._over_runs(states, where)
         n_cells, n_tokens, size = states.shape
         query, key, value = (
             linear(states).view(n_cells, n_tokens, self.n_heads, -1).transpose(1, 2)
             for linear in (self.query, self.key, self.value)
         )
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=where)
         return mixed.transpose(1, 2).reshape(n_cells, n_tokens, size)
+
+    def _over_runs(self, states: Tensor, runs: Runs) -> Tensor:
+        linears = (self.query, self.key, self.value)
+        weight, bias = (torch.cat(parts) for parts in zip(*((x.weight, x.bias) for x in linears), strict=True))
+        projected = F.linear(states, weight, bias)  # one product instead of three
+        parts = []
+        for n_cells, length in runs:
+            part, projected = projected[: n_cells * length], projected[n_cells * length :]
+            query, key, value = part.view(n_cells, length, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
+            mixed = F.scaled_dot_product_attention(query, key, value)
+            parts.append(mixed.transpose(1, 2).reshape(n_cells * length, -1))
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
 class _Output(nn.Module):
@@ -126,8 +146,8 @@ class _Attention(nn.Module):
         self.self = _SelfAttention(shape)
         self.output = _Output(shape.hidden_size, shape)
 
-    def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
-        return cast(Tensor, self.output(self.self(states, mask), states))
+    def forward(self, states: Tensor, where: Tensor | Runs | None) -> Tensor:
+        return cast(Tensor, self.output(self.self(states, where), states))
 
 
 class _Intermediate(nn.Module):
@@ -146,8 +166,8 @@ class _Layer(nn.Module):
         self.intermediate = _Intermediate(shape)
         self.output = _Output(shape.intermediate_size, shape)
 
-    def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
-        states = self.attention(states, mask)
+    def forward(self, states: Tensor, where: Tensor | Runs | None) -> Tensor:
+        states = self.attention(states, where)
         return cast(Tensor, self.output(self.intermediate(states), states))
 
 
@@ -218,9 +238,27 @@ class GeneBert(nn.Module):
         Shape ``(n_cells, n_tokens, hidden_size)``.
         """
         mask = None if real is None else real[:, None, None, :]
-        states: Tensor = self.bert.embeddings(ids)
+        return self._through_layers(self.bert.embeddings(ids), mask, n_layers)
+
+    def unpadded(self, ids: Tensor, places: Tensor, runs: Runs, n_layers: int | None = None) -> Tensor:
+        """Return the state of every token of cells that stand one after another, without any padding.
+
+        Parameters
+        ----------
+        ids, places
+            Token ids of all cells, and the place of each token in its cell, shape ``(n_tokens,)``.
+        runs
+            Number and length of neighbouring cells of one length, in order.
+
+        Returns
+        -------
+        Shape ``(n_tokens, hidden_size)``.
+        """
+        return self._through_layers(self.bert.embeddings(ids, places), runs, n_layers)
+
+    def _through_layers(self, states: Tensor, where: Tensor | Runs | None, n_layers: int | None) -> Tensor:
         for layer in list(self.bert.encoder.layer)[:n_layers]:
-            states = layer(states, mask)
+            states = layer(states, where)
         return states
 
     def gene_scores(self, states: Tensor) -> Tensor:
@@ -301,12 +339,39 @@ def token_states(network: GeneBert, tokens: Tokens, *, n_layers: int, precision:
     some = tokens.take(np.flatnonzero(tokens.lengths))
     if some.n_cells == 0:
         return torch.zeros((0, network.shape.hidden_size), device=device)
-    ids, real = (torch.from_numpy(array).to(device) for array in padded(some))
-    mask = None if bool(real.all()) else real
     low = precision == "bfloat16"
     with memory_errors(), torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=low):
-        states: Tensor = network(ids, mask, n_layers)
+        if device.type == "cpu":
+            return _states_without_padding(network, some, n_layers)
+        ids, real = (torch.from_numpy(array).to(device) for array in padded(some))
+        states: Tensor = network(ids, None if bool(real.all()) else real, n_layers)
         return states[real].float()
+
+
+def _states_without_padding(network: GeneBert, tokens: Tokens, n_layers: int) -> Tensor:
+    """Send whole cells through the layers, some thousand tokens at a time."""
+    ids, places = torch.from_numpy(tokens.genes), torch.from_numpy(places_in_cells(tokens))
+    states = torch.empty((len(ids), network.shape.hidden_size))
+    for first, last in _tiles(tokens.offsets):
+        runs = _runs(tokens.lengths[first:last])
+        part = slice(int(tokens.offsets[first]), int(tokens.offsets[last]))
+        states[part] = network.unpadded(ids[part], places[part], runs, n_layers)
+    return states
+
+
+def _tiles(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Cut cells into pieces of at most `_TILE` tokens, a longer cell alone."""
+    first, n_cells = 0, len(offsets) - 1
+    while first < n_cells:
+        last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + _TILE, side="right")) - 1)
+        yield first, last
+        first = last
+
+
+def _runs(lengths: NDArray[np.int64]) -> Runs:
+    starts = np.flatnonzero(np.diff(lengths, prepend=-1))
+    numbers = np.diff(starts, append=len(lengths))
+    return tuple(zip(numbers.tolist(), lengths[starts].tolist(), strict=True))
 
 
 def mean_per_cell(states: Tensor, tokens: Tokens) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scfm_core.tokens import Tokens, without_genes
+from scfm_core.tokens import Tokens, places_in_cells, without_genes
 
 _N_QUARTILES = 4
 
@@ -31,11 +31,6 @@ class Frame:
     def n_special(self) -> int:
         """Special tokens of every cell that has genes."""
         return self.n_before + self.n_after
-
-
-def places_in_cells(tokens: Tokens) -> NDArray[np.int64]:
-    """Return the place of each token in its cell, counted from 0, shape ``(n_tokens,)``."""
-    return np.arange(len(tokens.genes)) - np.repeat(tokens.offsets[:-1], tokens.lengths)
 
 
 def deleted(tokens: Tokens, genes: NDArray[np.integer[Any]], frame: Frame) -> Tokens:

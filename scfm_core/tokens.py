@@ -155,6 +155,11 @@ def concatenate(parts: list[Tokens]) -> Tokens:
     )
 
 
+def places_in_cells(tokens: Tokens) -> NDArray[np.int64]:
+    """Return the place of each token in its cell, counted from 0, shape ``(n_tokens,)``."""
+    return np.arange(len(tokens.genes)) - np.repeat(tokens.offsets[:-1], tokens.lengths)
+
+
 def without_genes(tokens: Tokens, genes: NDArray[np.integer[Any]]) -> Tokens:
     """Return the tokens without some genes of the vocabulary, in every cell."""
     return tokens.keep(~np.isin(tokens.genes, genes))

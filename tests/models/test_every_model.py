@@ -218,4 +218,4 @@ def test_the_accelerator_agrees_with_the_processor(loaded: Loaded, counts: CellC
 
 def test_an_unknown_key_suggests_the_nearest() -> None:
     with pytest.raises(ModelError, match="Did you mean 'scfm-mini'"):
-        find_model("scfm_mini")
+        find_model("scfm-minni")
