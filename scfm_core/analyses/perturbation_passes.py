@@ -144,11 +144,11 @@ def find_tokens(apparatus: Apparatus) -> NDArray[np.int32]:
     """
     dataset = apparatus.dataset
     found = np.full(dataset.n_genes, -1, dtype=np.int32)
-    silent = _probe(apparatus, np.empty(0, dtype=np.int64), 1)
+    stands_for_a_gene = np.array([gene_id != "" for gene_id in apparatus.network.gene_ids])
     for start in range(0, dataset.n_genes, _GENES_PER_PROBE):
         genes = np.arange(start, min(start + _GENES_PER_PROBE, dataset.n_genes))
         tokens = _probe(apparatus, genes, len(genes))
-        tokens = tokens.keep(~np.isin(tokens.genes, silent.genes))  # tokens that every cell holds stand for no gene
+        tokens = tokens.keep(stands_for_a_gene[tokens.genes])
         single = tokens.lengths == 1
         found[genes[single]] = tokens.genes[tokens.offsets[:-1][single]]
     return found

@@ -102,9 +102,9 @@ def _caption(attention: "Attention", head: int | None, n_drawn: int, share: floa
     part = (
         "Every token of the cell is drawn, so each row sums to 1."
         if n_drawn == n_tokens
-        else f"The {n_drawn} tokens drawn, of those that receive most, hold {100 * share:.3g} % of the attention of all "
-        f"{grouped_number(n_tokens)} tokens ({100 * n_drawn / n_tokens:.3g} % would be an even share), so a row sums "
-        "to less than 1."
+        else f"The {n_drawn} tokens drawn, of those that receive most, hold {100 * share:.3g} % of the attention of "
+        f"all {grouped_number(n_tokens)} tokens (an even share would be {100 * n_drawn / n_tokens:.3g} %), so a row "
+        "sums to less than 1."
     )
     return (
         f"A square is {scope} of its attention that the gene of the row gives to the gene of the column, both in the "

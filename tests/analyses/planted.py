@@ -46,6 +46,7 @@ class BagModel:
 
     def __init__(self, gene_ids: Sequence[str], *, max_tokens: int = 64, memory: int = 10**9) -> None:
         self.vectors = np.random.default_rng(7).standard_normal((len(gene_ids), SIZE)).astype(np.float32)
+        self.gene_ids = tuple(gene_ids)
         self.position = {gene_id: number for number, gene_id in enumerate(gene_ids)}
         self.max_tokens, self.memory = max_tokens, memory
         self.largest_batch = 0

@@ -33,6 +33,10 @@ class SmallModel:
     reads_values: bool
     max_tokens: int | None = None
 
+    @property
+    def gene_ids(self):
+        return GENES[:UNKNOWN]
+
     def encode(self, counts):
         matrix = csr_matrix(counts.matrix)
         genes, values, lengths = [], [], []
