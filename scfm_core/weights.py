@@ -51,6 +51,15 @@ def weights_here(spec: ModelSpec) -> bool:
     return not spec.needs_weights or weights_folder(spec) is not None
 
 
+def check_weights(spec: ModelSpec) -> None:
+    """Refuse a model whose weights are not here, saying how to get them."""
+    if not weights_here(spec):
+        names = ", ".join(file.name for file in spec.weights)
+        expected = f": expected {names}" if names else ""
+        msg = f"The weights of {spec.title} are not here{expected}. {spec.how_to_get}".strip()
+        raise ModelError(msg, "no-weights")
+
+
 def with_weights(spec: ModelSpec, folder: Path, *, dictionaries: Path | None = None) -> ModelSpec:
     """Return the model with the weights that lie in a folder; the model that is installed stays as it is.
 
@@ -214,10 +223,10 @@ def loaded_model(spec: ModelSpec, fitted: Arrays) -> CellModel:
 def _verified_folder(spec: ModelSpec) -> Path | None:
     if not spec.needs_weights:
         return None
+    check_weights(spec)
     folder = weights_folder(spec) if spec.weights else None
     if folder is None:
-        names = ", ".join(file.name for file in spec.weights) or "published weights"
-        msg = f"The weights of {spec.title} are not here: expected {names}. {spec.how_to_get}".strip()
+        msg = f"The card of {spec.title} does not name its weights. Ask with the card that installed() returns."
         raise ModelError(msg, "no-weights")
     for file in spec.weights:
         path = folder / file.name

@@ -44,11 +44,11 @@ def find_files(key: str, folder: Path, dictionaries: Path | None) -> FoundFiles:
     ModelError
         ``"no-weights"`` or ``"no-dictionaries"``, naming what was looked for and where.
     """
-    folder = folder.expanduser().resolve()
+    folder = _existing(folder)
     model = _model_folder(key, folder)
     weights = next(model / name for name in _WEIGHTS if (model / name).is_file())
     above: tuple[Path, ...] = (model, model.parent, model.parent.parent)
-    levels = above if dictionaries is None else (dictionaries.expanduser().resolve(),)
+    levels = above if dictionaries is None else (_existing(dictionaries),)
     places = [place for level in levels for place in _places(key, level)]
     tokens = _dictionary(key, TOKENS, places)
     beside = [tokens.parent] if tokens else []  # files of one place belong together
@@ -63,20 +63,27 @@ def find_files(key: str, folder: Path, dictionaries: Path | None) -> FoundFiles:
     )
 
 
+def _existing(folder: Path) -> Path:
+    found = folder.expanduser().resolve()
+    if not found.is_dir():
+        msg = f"Expected a folder, found none called {str(folder)!r}. Check the path."
+        raise ModelError(msg, "no-folder")
+    return found
+
+
 def _model_folder(key: str, folder: Path) -> Path:
     """Return the folder of the weights: under a published name before the folder's own files, then a lone one."""
-    if folder.is_dir():
-        known = {_plain(name) for name in FOLDERS[key]}
-        helical = (folder / place for place in (HELICAL[series_of(key)], f"geneformer/{HELICAL[series_of(key)]}"))
-        for parent in (folder, *helical):
-            for child in _folders(parent):
-                if _plain(child.name) in known and _is_model(child):
-                    return child
-        if _is_model(folder):
-            return folder
-        models = [child for child in _folders(folder) if _is_model(child)]
-        if len(models) == 1:  # what it is says its config.json, not its name
-            return models[0]
+    known = {_plain(name) for name in FOLDERS[key]}
+    helical = (folder / place for place in (HELICAL[series_of(key)], f"geneformer/{HELICAL[series_of(key)]}"))
+    for parent in (folder, *helical):
+        for child in _folders(parent):
+            if _plain(child.name) in known and _is_model(child):
+                return child
+    if _is_model(folder):
+        return folder
+    models = [child for child in _folders(folder) if _is_model(child)]
+    if len(models) == 1:  # what it is says its config.json, not its name
+        return models[0]
     names = ", ".join(FOLDERS[key])
     msg = (
         f"No weights of {key} in {folder.name!r}: expected config.json with {' or '.join(_WEIGHTS)} in it, or in a "

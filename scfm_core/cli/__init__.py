@@ -12,7 +12,10 @@ import click
 from scfm_core import __version__
 from scfm_core.errors import ScfmError
 
-COMMANDS = ("serve", "info", "qc", "models", "embed", "attention", "umap", "markers", "perturb", "export", "pretrain")
+COMMANDS = (
+    "serve", "info", "qc", "models", "weights", "embed", "attention", "umap", "markers", "perturb", "export",
+    "pretrain",
+)  # fmt: skip
 INTERRUPTED = 130
 
 

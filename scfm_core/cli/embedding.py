@@ -12,7 +12,7 @@ from scfm_core.dataset import Dataset
 from scfm_core.errors import RequestError
 from scfm_core.model import ModelSpec, Precision
 from scfm_core.registry import find_model
-from scfm_core.weights import with_weights
+from scfm_core.weights import check_weights, installed, with_weights
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -23,20 +23,30 @@ class ModelChoice:
 
     keys: tuple[str, ...]
     weights: Path | None = None
+    dictionaries: Path | None = None
     layer: int | None = None
     pool: str | None = None
     precision: Precision | None = None
 
     def specs(self) -> list[ModelSpec]:
-        """Return the models, with the weights of ``--weights`` where given."""
-        specs = [find_model(key) for key in dict.fromkeys(self.keys)]
+        """Return the models with the weights that are here, or those of ``--weights`` where given."""
+        cards = [find_model(key) for key in dict.fromkeys(self.keys)]
+        specs = [installed(spec) for spec in dict.fromkeys(cards)]
         if self.weights is None:
+            if self.dictionaries is not None:
+                msg = "--dictionaries says where the vocabulary of --weights lies; name both, or neither."
+                raise RequestError(msg, "dictionaries-of-what")
+            for spec in specs:
+                check_weights(spec)
             return specs
-        trained = [spec for spec in specs if spec.weights]
+        trained = [spec for spec in specs if spec.needs_weights]
         if len(trained) != 1:
             msg = f"--weights belongs to one pre-trained model, found {len(trained)} among: {', '.join(self.keys)}."
             raise RequestError(msg, "weights-of-whom")
-        return [with_weights(spec, self.weights) if spec.weights else spec for spec in specs]
+        return [self._with_weights(spec, self.weights) if spec.needs_weights else spec for spec in specs]
+
+    def _with_weights(self, spec: ModelSpec, folder: Path) -> ModelSpec:
+        return with_weights(spec, folder, dictionaries=self.dictionaries)
 
     def embeddings(self, dataset: Dataset) -> list[EmbedCells]:
         """Return one request per model."""
@@ -71,7 +81,13 @@ def model_options(*, several: bool, default: str | None = None) -> Callable[[Fun
             "--weights",
             metavar="DIR",
             type=click.Path(path_type=Path, exists=True, file_okay=False),
-            help="Folder with other weights of this model, such as scfm pretrain wrote.",
+            help="Folder with other weights of this model, as published or such as scfm pretrain wrote.",
+        ),
+        click.option(
+            "--dictionaries",
+            metavar="DIR",
+            type=click.Path(path_type=Path, exists=True, file_okay=False),
+            help="Folder with the vocabulary of published --weights, where it does not lie beside or above them.",
         ),
         click.option("--layer", type=int, help="Which hidden layer is read: 0 is the last, -1 the one before it."),
         click.option("--pool", metavar="POOL", help="How gene vectors become a cell vector; the card lists the ways."),
@@ -92,5 +108,5 @@ def model_options(*, several: bool, default: str | None = None) -> Callable[[Fun
 def chosen(options: Mapping[str, Any]) -> ModelChoice:
     """Return what the options of `model_options` say."""
     keys = options["keys"]
-    names = ("weights", "layer", "pool", "precision")
+    names = ("weights", "dictionaries", "layer", "pool", "precision")
     return ModelChoice(keys=(keys,) if isinstance(keys, str) else keys, **{name: options[name] for name in names})

@@ -140,7 +140,7 @@ SPECS = (
     _card(
         "geneformer-12l-95m",
         "Geneformer 12 layers, 95M cells",
-        "The model between the first and the second series: protein-coding genes, 4,096 of them per cell; "
+        "The model between the first and the second series: protein-coding genes, 4,094 of them per cell; "
         "superseded by Geneformer V2.",
         _95M,
         _LIMIT_V1,
