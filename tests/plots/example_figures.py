@@ -5,6 +5,8 @@ import pandas as pd
 
 from scfm_core.analyses.measure_quality import Thresholds
 from scfm_core.analyses.perturb_genes import PerturbationEffects
+from scfm_core.analyses.read_attention import Attention
+from scfm_core.plots.attention import attention_map
 from scfm_core.plots.cell_map import cell_map, with_arrows
 from scfm_core.plots.figure import Figure
 from scfm_core.plots.markers import dot_plot, heat_map, marker_violins, volcano
@@ -91,6 +93,24 @@ def perturbation() -> PerturbationEffects:
     )
 
 
+def attention(n_shown: int = 50, n_tokens: int = 60, n_heads: int = 2) -> Attention:
+    random = np.random.default_rng(6)
+    raised = np.exp(random.normal(0, 1.5, (n_heads, n_tokens, n_tokens)))
+    weights = (raised / raised.sum(axis=2, keepdims=True)).astype(np.float32)
+    received = weights.mean(axis=1, dtype=np.float64)
+    shown = np.sort(np.argsort(-received.mean(axis=0))[:n_shown])
+    symbols = ["<cls>", *(f"GENE{place}" for place in range(n_tokens - 2)), "<eos>"]
+    return Attention(
+        gene_ids=tuple(f"ENSG{place:011d}" for place in shown),
+        symbols=tuple(symbols[place] for place in shown),
+        positions=shown.astype(np.int32),
+        weights=weights[:, shown][:, :, shown],
+        received=received[:, shown],
+        entropy_bits=-(weights * np.log2(weights)).sum(axis=2).mean(axis=1),
+        n_tokens=n_tokens,
+    )
+
+
 def every_figure() -> dict[str, Figure]:
     places, types, values = coordinates(), cell_types(), expression()
     lyz = pd.Series(values[:, 2], name="LYZ, ln(1 + counts per 10,000)")
@@ -113,6 +133,8 @@ def every_figure() -> dict[str, Figure]:
         "volcano": volcano(marker_table(), "B"),
         "effects": effect_bars(perturbation()),
         "null": null_histogram(perturbation(), "LYZ", "NK"),
+        "attention": attention_map(attention()),
+        "attention of a head": attention_map(attention(12, 12), head=2, where="Layer 3, cell AAAC-1"),
     }
 
 
