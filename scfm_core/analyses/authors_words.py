@@ -1,0 +1,117 @@
+"""Which cells an authors' readout leaves out, in words, and what it refuses; knows the request, runs no model."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scfm_core.analyses.authors_states import FILTER_COLUMN, passes_filter, start_cells
+from scfm_core.analyses.authors_tables import Asked, Scanned
+from scfm_core.errors import RequestError
+
+if TYPE_CHECKING:
+    from scfm_core.analyses.perturb_as_authors import PerturbAsAuthors
+
+MAX_GENE_ROWS = 200_000_000
+_NAMED = 12
+
+
+def chosen_cells(request: "PerturbAsAuthors") -> tuple[NDArray[np.int64], list[str]]:
+    """Return the positions of the cells that may be edited, and what is left out by the cell table.
+
+    Raises
+    ------
+    RequestError
+        If no cell is left.
+    """
+    dataset, states = request.baseline.dataset, request.states
+    wanted = np.ones(dataset.n_cells, dtype=bool) if request.cells is None else request.cells.mask
+    passes = passes_filter(dataset)
+    words = []
+    n_failing = int((wanted & ~passes).sum())
+    if n_failing:
+        words.append(
+            f"{_counted(n_failing)} left out, as the authors' code does: {FILTER_COLUMN} is not 1. They are part of "
+            "embeddings, but of no state and no perturbation."
+        )
+    start = start_cells(dataset, states)
+    n_others = int((wanted & passes & ~start).sum())
+    if states is not None and n_others:
+        words.append(f"{_counted(n_others)} left out: not in the start state {states.start.value}.")
+    cells = np.flatnonzero(wanted & passes & start)
+    if not len(cells):
+        msg = "No cell is left to edit. " + " ".join(words) + " Choose other cells."
+        raise RequestError(msg, "no-cells")
+    return cells, words
+
+
+def left_out_words(request: "PerturbAsAuthors", asked: Asked, scanned: Scanned) -> list[str]:
+    """Say which cells each edit leaves out, and that a pooling is not the authors' own.
+
+    Raises
+    ------
+    RequestError
+        If no edit can be made in any cell.
+    """
+    words = []
+    n_empty = int((scanned.n_genes == 0).sum())
+    if n_empty:
+        words.append(f"{_counted(n_empty)} left out: they hold no gene of the model.")
+    usable = scanned.usable(asked)
+    n_cells, n_usable = len(scanned.cells), usable.sum(axis=0)
+    if n_empty == n_cells or (asked.edits and not n_usable.any()):
+        what = ", ".join(asked.labels[:_NAMED]) or "the genes"
+        msg = (
+            f"None of the {n_cells:,} cells holds all genes of {what}, so there is nothing to edit. Choose other "
+            "genes or cells; overexpression needs no cell that holds the gene."
+        )
+        raise RequestError(msg, "gene-not-held")
+    for label, number in list(zip(asked.labels, n_usable, strict=True))[:_NAMED]:
+        without = n_cells - n_empty - int(number)
+        if without:
+            words.append(f"{label}: {_counted(without)} left out: they do not hold all of its genes.")
+    return words + pooling_words(request, asked)
+
+
+def pooling_words(request: "PerturbAsAuthors", asked: Asked) -> list[str]:
+    """Say where what is asked for goes beyond what the authors' code does."""
+    model, pooling = request.baseline.model, request.baseline.chosen_options.pooling
+    words = []
+    if "cls" in model.poolings and pooling != "cls":
+        words.append(
+            f"Read from the mean of the genes: the authors read {model.title} from the vector of <cls> (--pool cls) "
+            "and their code refuses this one."
+        )
+    if asked.every_gene in ("inhibit", "activate") or any(label.startswith(("i", "a")) for label in asked.labels):
+        words.append("Inhibition and activation are described by the authors, but their code does not make them.")
+    return words
+
+
+def require_vocabulary(request: "PerturbAsAuthors", gene_ids: list[str], positions: NDArray[np.int64]) -> None:
+    """Raise a `RequestError` where the model does not know a gene.
+
+    (The authors' code looks up nothing, finds no cell that holds it, and fails on that.)
+    """
+    missing = [gene_id for gene_id, position in zip(gene_ids, positions, strict=True) if position < 0]
+    if missing:
+        title = request.baseline.model.title
+        more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
+        msg = (
+            f"{title} does not know {', '.join(missing[:_NAMED])}{more}. It reads {request.baseline.model.vocabulary}. "
+            "Choose genes that it reads."
+        )
+        raise RequestError(msg, "not-in-vocabulary")
+
+
+def require_rows(n_rows: int) -> None:
+    """Raise a `RequestError` where a table of single genes would become too long."""
+    if n_rows > MAX_GENE_ROWS:
+        msg = (
+            f"Comparing every gene under every edit would give {n_rows:,} rows, more than {MAX_GENE_ROWS:,}. "
+            "Choose fewer cells, fewer genes per cell, or named genes."
+        )
+        raise RequestError(msg, "too-many-rows")
+
+
+def _counted(n_cells: int) -> str:
+    return "1 cell is" if n_cells == 1 else f"{n_cells:,} cells are"
