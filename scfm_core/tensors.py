@@ -385,6 +385,14 @@ def mean_per_cell(states: Tensor, tokens: Tokens) -> NDArray[np.float32]:
     return cast(NDArray[np.float32], means.cpu().numpy())
 
 
+def first_per_cell(states: Tensor, tokens: Tokens) -> NDArray[np.float32]:
+    """Return the state of each cell's first token, shape ``(n_cells, hidden_size)``; NaN for a cell without tokens."""
+    held = tokens.lengths > 0
+    vectors = np.full((tokens.n_cells, states.shape[1]), np.nan, dtype=np.float32)
+    vectors[held] = states[torch.from_numpy(tokens.offsets[:-1][held]).to(states.device)].cpu().numpy()
+    return vectors
+
+
 def attention_weights(network: GeneBert, tokens: Tokens, *, number: int) -> NDArray[np.float32]:
     """Return the attention of one cell's tokens to each other in layer ``number``, counted from 0.
 
@@ -399,5 +407,8 @@ def attention_weights(network: GeneBert, tokens: Tokens, *, number: int) -> NDAr
             linear(states).view(len(states), attention.n_heads, -1).transpose(0, 1)
             for linear in (attention.query, attention.key)
         )
-        weights = torch.softmax(query @ key.transpose(1, 2) / query.shape[-1] ** 0.5, dim=-1)
-    return cast(NDArray[np.float32], weights.cpu().numpy())
+        weights = np.empty((attention.n_heads, len(states), len(states)), dtype=np.float32)
+        for head in range(attention.n_heads):  # one by one: of a long cell all of them together take gigabytes
+            logits = query[head] @ key[head].T / query.shape[-1] ** 0.5
+            weights[head] = torch.softmax(logits, dim=-1).cpu().numpy()
+    return weights

@@ -92,7 +92,7 @@ def _title(attention: "Attention", received: NDArray[np.float64], head: int | No
     most = [one_line(attention.symbols[place], longest=16) for place in np.argsort(-received, kind="stable")[:3]]
     names = most[0] if len(most) == 1 else f"{', '.join(most[:-1])} and {most[-1]}"
     heads = f"mean of {attention.n_heads} heads" if head is None else f"head {head}"
-    start = f"{one_line(where)}, {heads}" if where else f"{heads[0].upper()}{heads[1:]}"
+    start = f"{one_line(where, longest=100)}, {heads}" if where else f"{heads[0].upper()}{heads[1:]}"
     return f"{start}: most attention here goes to {names}, n = {grouped_number(attention.n_tokens)} tokens"
 
 
