@@ -25,6 +25,8 @@ from scfm_core.tokens import (
 )
 
 if TYPE_CHECKING:  # torch is slow to import, and a card needs none
+    from torch import Tensor
+
     from scfm_core.tensors import GeneBert
 
 
@@ -122,16 +124,25 @@ class RankBert:
 
         Poolings: ``"cell"`` and ``"mean"``, the mean over the cell's genes; ``"cls"``, the vector of ``<cls>``.
         """
-        from scfm_core.tensors import layers_to_run, mean_per_cell, token_states
+        from scfm_core.tensors import layers_to_run, token_states
 
         n_layers = layers_to_run(self.network.shape.num_hidden_layers, options.layer)
         states = token_states(self.network, tokens, n_layers=n_layers, precision=options.precision)
-        if options.pooling == "cls":
-            cells = self._first_of_cells(states.cpu().numpy(), tokens)
-        else:
-            genes = ~self.special(tokens)
-            cells = mean_per_cell(states[np.flatnonzero(genes)], tokens.keep(genes))
+        cells = self._pooled(states, tokens, options.pooling)
         return CellStates(cells, states.cpu().numpy() if options.gene_vectors else None)
+
+    def _pooled(self, states: "Tensor", tokens: Tokens, pooling: str) -> NDArray[np.float32]:
+        from scfm_core.tensors import first_per_cell, mean_per_cell
+
+        if pooling not in ("cls", "cell", "mean") or (pooling == "cls" and self._cls is None):
+            msg = f"These weights give a cell no vector by the pooling {pooling!r}. Choose the pooling 'cell'."
+            raise RequestError(msg, "unknown-pooling")
+        if pooling == "cls":
+            return first_per_cell(states, tokens)
+        if self._cls is None:
+            return mean_per_cell(states, tokens)
+        of_gene = ~self.special(tokens)
+        return mean_per_cell(states[np.flatnonzero(of_gene)], tokens.keep(of_gene))
 
     def special(self, tokens: Tokens) -> NDArray[np.bool_]:
         """Whether each token is a special one, shape ``(n_tokens,)``."""
@@ -204,15 +215,6 @@ class RankBert:
         framed[offsets[:-1][held]] = self._cls
         framed[offsets[1:][held] - 1] = self._eos
         return Tokens(framed, np.ones(len(framed), dtype=np.float32), offsets)
-
-    def _first_of_cells(self, states: NDArray[np.float32], tokens: Tokens) -> NDArray[np.float32]:
-        if self._cls is None:
-            msg = "These weights have no <cls> token, so a cell has no such vector. Choose the pooling 'cell'."
-            raise RequestError(msg, "unknown-pooling")
-        vectors = np.full((tokens.n_cells, states.shape[1]), np.nan, dtype=np.float32)
-        held = tokens.lengths > 0
-        vectors[held] = states[tokens.offsets[:-1][held]]
-        return vectors
 
 
 def _steps(edits: Sequence[GeneEdit]) -> Iterator[tuple[type, list[str], int]]:

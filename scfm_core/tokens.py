@@ -1,6 +1,6 @@
 """Gene tokens of a batch of cells, and the edits that a perturbation makes to them; knows no network."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,6 +163,25 @@ def places_in_cells(tokens: Tokens) -> NDArray[np.int64]:
 def without_genes(tokens: Tokens, genes: NDArray[np.integer[Any]]) -> Tokens:
     """Return the tokens without some genes of the vocabulary, in every cell."""
     return tokens.keep(~np.isin(tokens.genes, genes))
+
+
+def genes_only(tokens: Tokens, gene_ids: Sequence[str]) -> Tokens:
+    """Return the tokens that stand for genes, without the special ones of a model.
+
+    Parameters
+    ----------
+    gene_ids
+        Gene id at each position of the vocabulary, empty for a special token, as in ``CellModel.gene_ids``.
+
+    Examples
+    --------
+    >>> tokens = Tokens(np.int32([2, 5, 4, 3]), np.ones(4, np.float32), np.array([0, 4]))
+    >>> genes_only(tokens, ["", "", "", "", "g4", "g5"]).genes.tolist()
+    [5, 4]
+    """
+    special = [position for position, gene_id in enumerate(gene_ids) if not gene_id]
+    of_gene = ~np.isin(tokens.genes, special, kind="table") if special else np.ones(len(tokens.genes), dtype=bool)
+    return tokens if of_gene.all() else tokens.keep(of_gene)
 
 
 def batches_by_length(lengths: NDArray[np.int64], *, token_budget: int) -> Iterator[NDArray[np.int64]]:

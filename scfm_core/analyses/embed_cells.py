@@ -14,7 +14,7 @@ from scfm_core.dataset import CellCounts, Dataset
 from scfm_core.errors import ModelError, RequestError
 from scfm_core.model import Arrays, CellModel, CellStates, EmbedOptions, ModelSpec
 from scfm_core.request import Context, Request
-from scfm_core.tokens import Tokens, batches_by_length
+from scfm_core.tokens import Tokens, batches_by_length, genes_only
 from scfm_core.weights import loaded_model
 
 TOKEN_BUDGET = 16_384
@@ -33,7 +33,8 @@ class Embedding:
     points
         Shape ``(n_cells, embedding_size)``, float32; NaN for a cell that holds no gene of the model.
     n_tokens
-        How many genes of each cell the model read, after truncation, shape ``(n_cells,)``, int32.
+        How many genes of each cell the model read, after truncation and without special tokens, shape ``(n_cells,)``,
+        int32.
     """
 
     points: NDArray[np.float32]
@@ -195,7 +196,8 @@ def count_known_genes(dataset: Dataset, model: ModelSpec, fitted: Arrays) -> int
     )
     totals = np.diff(pointers).astype(np.float64)
     probes = CellCounts(matrix=matrix, gene_ids=dataset.gene_ids, total_counts=totals)
-    return len(np.unique(loaded_model(model, fitted).encode(probes).genes))
+    loaded = loaded_model(model, fitted)
+    return len(np.unique(genes_only(loaded.encode(probes), loaded.gene_ids).genes))
 
 
 def _embed_chunk(
@@ -205,7 +207,8 @@ def _embed_chunk(
     tokens = loaded.encode(dataset.counts(slice(*span)))
     states = embed_tokens(loaded, tokens, options, token_budget=token_budget_of(model))
     longest = np.iinfo(np.int32).max if model.max_tokens is None else model.max_tokens
-    return {"points": states.cells, "n_tokens": np.minimum(tokens.lengths, longest).astype(np.int32)}
+    n_genes = genes_only(tokens, loaded.gene_ids).lengths
+    return {"points": states.cells, "n_tokens": np.minimum(n_genes, longest).astype(np.int32)}
 
 
 def _in_order(tokens: Tokens, batches: Sequence[NDArray[np.int64]], states: Sequence[CellStates]) -> CellStates:

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from scfm_core.analyses.embed_cells import embed_tokens, token_budget_of
 from scfm_core.dataset import CellCounts, Dataset
 from scfm_core.model import Arrays, CellModel, CellStates, EmbedOptions, ModelSpec
-from scfm_core.tokens import GeneEdit, Tokens, concatenate
+from scfm_core.tokens import GeneEdit, Tokens, concatenate, genes_only
 from scfm_core.weights import loaded_model
 
 _GENES_PER_PROBE = 4096
@@ -129,7 +129,7 @@ def read_genes(
     ``genes``, positions in the dataset's genes, and ``ranks``, 0 for the strongest gene of the cell, both cell after
     cell, shape ``(n_tokens,)``; and ``offsets``, shape ``(n_cells + 1,)``.
     """
-    tokens = apparatus.tokens(cells)
+    tokens = genes_only(apparatus.tokens(cells), apparatus.network.gene_ids)
     gene = _gene_of_token(token_of_gene, tokens.genes)
     ranks = ranks_in_cells(tokens)
     known = gene >= 0
@@ -144,11 +144,9 @@ def find_tokens(apparatus: Apparatus) -> NDArray[np.int32]:
     """
     dataset = apparatus.dataset
     found = np.full(dataset.n_genes, -1, dtype=np.int32)
-    stands_for_a_gene = np.array([gene_id != "" for gene_id in apparatus.network.gene_ids])
     for start in range(0, dataset.n_genes, _GENES_PER_PROBE):
         genes = np.arange(start, min(start + _GENES_PER_PROBE, dataset.n_genes))
-        tokens = _probe(apparatus, genes, len(genes))
-        tokens = tokens.keep(stands_for_a_gene[tokens.genes])
+        tokens = genes_only(_probe(apparatus, genes, len(genes)), apparatus.network.gene_ids)
         single = tokens.lengths == 1
         found[genes[single]] = tokens.genes[tokens.offsets[:-1][single]]
     return found
