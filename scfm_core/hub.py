@@ -22,6 +22,8 @@ _TIMEOUT_SECONDS = 30.0
 _WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0)  # after a lost connection, as long as nothing new arrives
 _BUSY = (408, 429, 500, 502, 503, 504)
 
+_LIBRARY = "scfm-explorer"
+
 OnProgress = Callable[[int, int, str], None]
 
 
@@ -142,6 +144,7 @@ class _Download:
 
     def _url(self, file: WeightFile) -> str:
         """Return the address of a file, after the server said that it has it at the pinned commit."""
+        os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is loaded
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
         self._check_stop()
@@ -149,7 +152,7 @@ class _Download:
         endpoint = os.environ.get("HF_ENDPOINT") or None
         url = hf_hub_url(published.repository, file.name, revision=published.revision, endpoint=endpoint)
         with self._hub_errors(file, patient=False):
-            found = get_hf_file_metadata(url, timeout=_TIMEOUT_SECONDS, endpoint=endpoint)
+            found = get_hf_file_metadata(url, timeout=_TIMEOUT_SECONDS, endpoint=endpoint, library_name=_LIBRARY)
         if found.commit_hash is None:
             msg = f"The server at {url} does not answer as the Hugging Face hub does. {self._other_way()}"
             raise ModelError(msg, "no-hub")
@@ -169,7 +172,8 @@ class _Download:
 
         start = _size(partial)
         self._tell(file, start)
-        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}  # the bytes of the file, as they are
+        headers = build_hf_headers(library_name=_LIBRARY)
+        headers["Accept-Encoding"] = "identity"  # the bytes of the file, as they are
         if start:
             headers["Range"] = f"bytes={start}-"
         with (
