@@ -3,28 +3,33 @@
 import numpy as np
 import streamlit as st
 
+from pages._attention import attention_view
 from pages._frame import chosen_dataset, page_head
-from pages._models import baseline, model_card, usable_models
+from pages._genes import gene_vectors_view
+from pages._models import baseline, embedded_models, is_here, model_card, model_cards, usable_models
 from pages._show import TableFile, downloads, provenance, two_lines
 from pages._state import cell_table
-from pages._thread import embedded_models
-from pages._waiting import answer
+from pages._waiting import answer, errors_as_text
+from pages._weights import models_to_get
 from pages._words import cells_of, count, file_stem, plain, share
 from scfm_core.analyses.embed_cells import EmbedCells, Embedding
 from scfm_core.dataset import Dataset
 from scfm_core.model import ModelSpec
-from scfm_core.registry import all_models
+
+CARDS, ATTENTION, GENES = "Model cards", "Attention of one cell", "Gene vectors"
+BELOW = (CARDS, ATTENTION, GENES)
 
 
 def controls(dataset: Dataset) -> list[ModelSpec]:
     """Let models be chosen and started; return those that stand on the page, the baseline first."""
     others = [spec for spec in usable_models() if not spec.is_baseline]
+    titles = {spec.key: spec.title for spec in others}
     asked_key = f"asked-to-embed:{dataset.sha256}"
     chosen = st.multiselect(
         "Models",
-        others,
-        default=others[:1],
-        format_func=lambda spec: spec.title,
+        list(titles),
+        default=list(titles)[:1],
+        format_func=titles.__getitem__,
         key=f"embed:{dataset.sha256[:10]}",
         persist_state="session",
         help="A model turns each cell into a row of numbers, its vector. Cells that the model takes for alike have "
@@ -32,14 +37,13 @@ def controls(dataset: Dataset) -> list[ModelSpec]:
     )
     ready = embedded_models(dataset)
     asked = st.session_state.setdefault(asked_key, set())
-    waiting = [spec for spec in chosen if spec.key not in ready and spec.key not in asked]
+    waiting = [spec.identity for spec in others if spec.key in set(chosen) - set(ready) and spec.identity not in asked]
     if st.button(
         f"Embed {cells_of(dataset.n_cells)}", type="primary", key="embed", width="stretch", disabled=not waiting
     ):
-        asked.update(spec.key for spec in waiting)
+        asked.update(waiting)
     st.caption("PCA is always computed beside: a model should show more than PCA does.")
-    shown = {*asked, *ready}
-    return [baseline(), *(spec for spec in others if spec.key in shown)]
+    return [baseline(), *(spec for spec in others if spec.key in ready or spec.identity in asked)]
 
 
 def result(dataset: Dataset, spec: ModelSpec) -> None:
@@ -85,6 +89,32 @@ def numbers(dataset: Dataset, embedding: Embedding, *, seconds: float | None) ->
         st.caption(f"{cells_of(len(n_tokens) - n_placed)} hold no gene that the model knows and have no vector.")
 
 
+def below(dataset: Dataset) -> None:
+    """Show the models' cards, or look into one of them."""
+    chosen = st.segmented_control(
+        "More of the models", BELOW, default=CARDS, required=True, key="embedding:below", persist_state="session",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    if chosen == ATTENTION:
+        attention_view(dataset)
+    elif chosen == GENES:
+        gene_vectors_view(dataset)
+    else:
+        every_card(dataset)
+
+
+def every_card(dataset: Dataset) -> None:
+    """Show the cards of the models that are here, and how to get the others."""
+    ready = embedded_models(dataset)
+    cards = model_cards()
+    here = [spec for spec in cards if is_here(spec) or spec.published is None]
+    for row in range(0, len(here), 2):
+        for place, spec in zip(st.columns(2), here[row : row + 2], strict=False):
+            with place:
+                model_card(spec, embedded=spec.key in ready)
+    models_to_get([spec for spec in cards if spec not in here])
+
+
 page_head("Embedding", "Where does each model see each cell?")
 current = chosen_dataset()
 left, right = st.columns([1, 3], gap="medium")
@@ -100,10 +130,5 @@ with right:
         "That the vectors hold more biology than PCA does: without training on these cells, published models often "
         "do not (Kedzierska 2025, doi:10.1186/s13059-025-03574-x). Compare them on the next page.",
     )
-st.subheader("Model cards", anchor=False)
-ready = embedded_models(current)
-cards = all_models()
-for row in range(0, len(cards), 2):
-    for place, spec in zip(st.columns(2), cards[row : row + 2], strict=False):
-        with place:
-            model_card(spec, embedded=spec.key in ready)
+with errors_as_text():
+    below(current)

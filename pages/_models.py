@@ -1,14 +1,30 @@
-"""Models as the pages offer them: which can be used here, and their cards."""
+"""Models as the pages offer them: which can be used here, which have embedded a dataset, and their cards."""
 
 import streamlit as st
 
-from pages._thread import embedded_models
+from pages._state import engine, workspace
 from pages._words import count, plain
 from scfm_core.dataset import Dataset
 from scfm_core.errors import ModelError
 from scfm_core.model import ModelSpec
 from scfm_core.registry import all_models
-from scfm_core.weights import weights_here
+from scfm_core.weights import installed, weights_here
+
+
+def model_cards() -> list[ModelSpec]:
+    """Return the card of every model, with its weights where they are here; baselines and what came along first."""
+    cards = [installed(spec) for spec in all_models()]
+    return sorted(cards, key=lambda spec: (not spec.is_baseline, spec.bundled_folder is None, spec.key))
+
+
+def usable_models() -> list[ModelSpec]:
+    """Return the models that can run here, the baseline first."""
+    return [spec for spec in model_cards() if is_here(spec)]
+
+
+def is_here(spec: ModelSpec) -> bool:
+    """Whether a model of `model_cards` can run here."""
+    return weights_here(spec)
 
 
 def baseline() -> ModelSpec:
@@ -20,14 +36,30 @@ def baseline() -> ModelSpec:
     return first
 
 
-def usable_models() -> list[ModelSpec]:
-    """Return the models that can run here, the baseline first."""
-    return [spec for spec in all_models() if spec.is_baseline or weights_here(spec)]
-
-
 def model_words(spec: ModelSpec) -> str:
     """Return a model's name for a list of choices."""
     return f"{spec.title} (baseline)" if spec.is_baseline else spec.title
+
+
+def embedded_models(dataset: Dataset) -> dict[str, float | None]:
+    """Return the keys of the models that have embedded this dataset, the baseline first, with the seconds it took.
+
+    Only what the weights that are here gave counts: other weights of the same model are another model.
+    """
+    answers = workspace().folder("answers")
+    identities = tuple(spec.identity for spec in usable_models())
+    return _embedded(str(answers), answers.stat().st_mtime_ns, identities, dataset.identity, dataset)
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _embedded(
+    folder: str, changed: int, identities: tuple[str, ...], dataset: str, _dataset: Dataset
+) -> dict[str, float | None]:
+    from scfm_core.analyses.embed_cells import EmbedCells  # not needed by the first page
+
+    store = engine().store
+    found = {spec.key: store.about(EmbedCells(_dataset, spec).identity) for spec in usable_models()}
+    return {key: stored.seconds for key, stored in found.items() if stored is not None}
 
 
 def second_view_model(dataset: Dataset) -> ModelSpec:
@@ -38,7 +70,6 @@ def second_view_model(dataset: Dataset) -> ModelSpec:
 
 def model_card(spec: ModelSpec, *, embedded: bool) -> None:
     """Show what a model is, what it was trained on, what it may be used for, and where its limits are."""
-    here = spec.is_baseline or weights_here(spec)
     with st.container(border=True, height="stretch", key=f"card-{spec.key}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{plain(spec.title)}**")
@@ -46,17 +77,22 @@ def model_card(spec: ModelSpec, *, embedded: bool) -> None:
                 st.badge("baseline", color="gray")
             if embedded:
                 st.badge("embedded", color="green", icon=":material/check:")
-            elif not here:
+            elif not is_here(spec):
                 st.badge("weights not here", color="orange")
-        st.markdown(plain(spec.summary, longest=500))
-        st.markdown("  \n".join(f"**{name}** {text}" for name, text in _facts(spec) if text))
-        if spec.known_limits:
-            limits = "\n".join(f"- {plain(limit, longest=400)}" for limit in spec.known_limits)
-            st.markdown(f"**Known limits**\n{limits}")
-        if not here:
+        card_text(spec)
+        if not is_here(spec):
             st.info(f"To get the weights: {plain(spec.how_to_get, longest=600)}", icon=":material/download:")
-        source = plain(spec.citation, longest=300)
-        st.caption(f"Source: {source}" + (f" [{plain(spec.doi)}](https://doi.org/{spec.doi})" if spec.doi else ""))
+
+
+def card_text(spec: ModelSpec) -> None:
+    """Say in words what stands on a model's card."""
+    st.markdown(plain(spec.summary, longest=500))
+    st.markdown("  \n".join(f"**{name}** {text}" for name, text in _facts(spec) if text))
+    if spec.known_limits:
+        limits = "\n".join(f"- {plain(limit, longest=400)}" for limit in spec.known_limits)
+        st.markdown(f"**Known limits**\n{limits}")
+    source = plain(spec.citation, longest=300)
+    st.caption(f"Source: {source}" + (f" [{plain(spec.doi)}](https://doi.org/{spec.doi})" if spec.doi else ""))
 
 
 def _facts(spec: ModelSpec) -> list[tuple[str, str]]:

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from pages._models import model_words
+from pages._models import embedded_models, model_words
 from pages._state import cell_table, grouping_columns, selection
-from pages._thread import embedded_models
 from pages._views import gene_of_symbol
 from pages._words import about, cells_of, counted, plain
 from scfm_core.analyses.grouping import in_reading_order
@@ -44,26 +43,39 @@ def choose_genes(dataset: Dataset, key: str, label: str, hint: str) -> list[str]
 
 def choose_cells(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> tuple[CellSet | None, str | None]:
     """Let the cells be chosen, and the groups that the effect is told for."""
-    columns, chosen = grouping_columns(dataset), selection()
-    ways = [*([GROUP] if columns else []), ALL, *([SELECTED] if chosen is not None else [])]
-    way = st.selectbox("Cells", ways, key=f"{key}:cells:{len(ways)}", persist_state="session")
+    columns = grouping_columns(dataset)
+    way, cells = choose_some_cells(dataset, key, gene_ids)
     if way == GROUP:
-        column = st.selectbox("Column", columns, key=f"{key}:column", persist_state="session")
-        names = in_reading_order(cell_table(dataset)[column].dropna().astype(str).unique())
-        value = st.selectbox(
-            "Group", names, index=names.index(fullest_group(dataset, column, gene_ids)), key=f"{key}:group:{column}",
-            persist_state="session", help="At the start the group in which most cells hold the gene.",
-        )  # fmt: skip
-        return CellSet.where(dataset, column, value), None
-    cells = None
-    if way == SELECTED and chosen is not None:
-        cells = chosen
-        st.caption(f"{cells_of(len(chosen))}, {plain(chosen.label)}.")
+        return cells, None
     group_by = st.selectbox(
         "Told per", [*columns, TOGETHER_ALL], key=f"{key}:per", persist_state="session",
         help="The effect is given for each value of this column.",
     )  # fmt: skip
     return cells, None if group_by == TOGETHER_ALL else group_by
+
+
+def choose_some_cells(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> tuple[str, CellSet | None]:
+    """Let one group, all cells (None) or the selection be chosen; returns which way it was."""
+    columns, chosen = grouping_columns(dataset), selection()
+    ways = [*([GROUP] if columns else []), ALL, *([SELECTED] if chosen is not None else [])]
+    way = st.selectbox("Cells", ways, key=f"{key}:cells:{len(ways)}", persist_state="session")
+    if way == SELECTED and chosen is not None:
+        st.caption(f"{cells_of(len(chosen))}, {plain(chosen.label)}.")
+        return way, chosen
+    if way == ALL:
+        return way, None
+    column = st.selectbox("Column", columns, key=f"{key}:column", persist_state="session")
+    names = group_names(dataset, column)
+    value = st.selectbox(
+        "Group", names, index=names.index(fullest_group(dataset, column, gene_ids)), key=f"{key}:group:{column}",
+        persist_state="session", help="At the start the group in which most cells hold the gene.",
+    )  # fmt: skip
+    return way, CellSet.where(dataset, column, value)
+
+
+def group_names(dataset: Dataset, column: str) -> list[str]:
+    """Return the values of a column of the cell table, in reading order."""
+    return in_reading_order(cell_table(dataset)[column].dropna().astype(str).unique())
 
 
 def fullest_group(dataset: Dataset, column: str, gene_ids: Sequence[str]) -> str:
@@ -75,11 +87,15 @@ def fullest_group(dataset: Dataset, column: str, gene_ids: Sequence[str]) -> str
     return str(holds.groupby(names).mean().idxmax())
 
 
-def cost_words(dataset: Dataset, model: ModelSpec, n_passes: int) -> str:
-    """Say how many cells will go through the model, and how long that takes here where it is known."""
+def cost_words(dataset: Dataset, model: ModelSpec, n_passes: int, *, first_embeds: bool = True) -> str:
+    """Say how many cells will go through the model, and how long that takes here where it is known.
+
+    ``first_embeds`` says whether all cells have to be embedded before.
+    """
     words = f"At most {counted(n_passes, 'cell')} go{'es' if n_passes == 1 else ''} through the model"
     ready = embedded_models(dataset)
     if model.key not in ready:
-        return f"{words}, after the {cells_of(dataset.n_cells)} are embedded. The time is told while it runs."
+        before = f", after the {cells_of(dataset.n_cells)} are embedded" if first_embeds else ""
+        return f"{words}{before}. The time is told while it runs."
     seconds = ready[model.key]
     return f"{words}, {about(seconds / dataset.n_cells * n_passes)} here." if seconds else f"{words}."

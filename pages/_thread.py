@@ -4,7 +4,9 @@ from typing import Any
 
 import streamlit as st
 
-from pages._state import clear_selection, dataset_in_use, engine, selection, workspace
+from pages._models import embedded_models
+from pages._state import clear_selection, dataset_in_use, selection
+from pages._transfers import Transfer, transfer_line, transfers
 from pages._waiting import errors_as_text, progress_line, running_jobs
 from pages._words import card_line, cells_of, count, plain, title_of
 from scfm_core.dataset import Dataset
@@ -19,6 +21,10 @@ _ASKED = {
     "FindMarkers": "Markers",
     "MeasureQuality": "Quality control",
     "PerturbGenes": "Gene deletion",
+    "PerturbAsAuthors": "Perturbation, as the authors",
+    "ScreenGenes": "Screen of every gene",
+    "EmbedGenes": "Gene vectors",
+    "ReadAttention": "Attention",
     "ReadExpression": "Reading genes",
 }
 
@@ -32,22 +38,6 @@ def show_thread() -> None:
         _dataset_card(dataset)
         _selection_card()
     _jobs()
-
-
-def embedded_models(dataset: Dataset) -> dict[str, float | None]:
-    """Return the keys of the models that have embedded this dataset, the baseline first, with the seconds it took."""
-    answers = workspace().folder("answers")
-    return _embedded(str(answers), answers.stat().st_mtime_ns, dataset.identity)
-
-
-@st.cache_data(show_spinner=False, max_entries=64)
-def _embedded(folder: str, changed: int, identity: str) -> dict[str, float | None]:
-    found = {}
-    for stored in engine().store.answers():
-        asked = stored.recipe or {}
-        if asked.get("question") == "EmbedCells" and asked["dataset"]["dataset"] == identity:
-            found[str(asked["model"]["model"])] = stored.seconds
-    return {key: found[key] for key in sorted(found, key=lambda key: (key != "pca", key))}
 
 
 def _dataset_card(dataset: Dataset) -> None:
@@ -72,17 +62,20 @@ def _selection_card() -> None:
 
 
 def _jobs() -> None:
-    some = bool(running_jobs())
+    some = bool(running_jobs()) or bool(transfers().running())
     st.fragment(_jobs_panel, run_every=_POLL_SECONDS if some else None)(some)
 
 
 def _jobs_panel(there_were_some: bool) -> None:
-    jobs = running_jobs()
-    if there_were_some and not jobs:
+    jobs, on_the_way = running_jobs(), transfers().running()
+    if there_were_some and not jobs and not on_the_way:
         st.rerun()
     for job in jobs:
         with errors_as_text(), st.container(border=True, gap="xsmall", key=f"thread-{job.id}"):
             _job_card(job)
+    for transfer in on_the_way:
+        with errors_as_text(), st.container(border=True, gap="xsmall", key=f"thread-{transfer.id}"):
+            _transfer_card(transfer)
 
 
 def _job_card(job: Job[Any]) -> None:
@@ -91,3 +84,11 @@ def _job_card(job: Job[Any]) -> None:
     st.progress(min(progress.done / progress.total, 1.0) if progress.total else 0.0)
     st.caption(progress_line(progress))
     st.button("Stop", key=f"thread-stop-{job.id}", on_click=job.cancel, width="stretch")
+
+
+def _transfer_card(transfer: Transfer) -> None:
+    st.markdown("**Weights**")
+    st.progress(transfer.share)
+    st.caption(transfer_line(transfer))
+    if transfer.stoppable:
+        st.button("Stop", key=f"thread-stop-{transfer.id}", on_click=transfer.stop, width="stretch")

@@ -10,8 +10,8 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:^=&@/])")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 __all__ = [
-    "about", "card_line", "cells_of", "count", "counted", "file_stem", "plain", "plain_number", "safe_cell", "share",
-    "title_of",
+    "about", "card_line", "cells_of", "count", "counted", "file_stem", "megabytes", "plain", "plain_number",
+    "safe_cell", "share", "title_of",
 ]  # fmt: skip
 
 
@@ -62,6 +62,19 @@ def share(value: float) -> str:
     ('12.3 %', '100 %', '0.042 %')
     """
     return "not defined" if not math.isfinite(value) else f"{plain_number(100 * value)} %"
+
+
+def megabytes(size_bytes: int) -> str:
+    """Write the size of files with three digits.
+
+    Examples
+    --------
+    >>> megabytes(41_183_536), megabytes(1_265_455_076), megabytes(590)
+    ('41.2 MB', '1.27 GB', '1 kB')
+    """
+    if size_bytes < 1_000_000:
+        return f"{math.ceil(size_bytes / 1000)} kB"
+    return f"{size_bytes / 1e6:.3g} MB" if size_bytes < 999_500_000 else f"{size_bytes / 1e9:.3g} GB"
 
 
 def about(seconds: float | None) -> str:

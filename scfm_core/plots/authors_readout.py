@@ -33,7 +33,7 @@ _CAVEAT = (
 )
 
 
-def readout_figure(cells: pd.DataFrame, column: str, *, labels: Mapping[str, str]) -> Figure:
+def readout_figure(cells: pd.DataFrame, column: str, *, labels: Mapping[str, str], doing: str = "") -> Figure:
     """Draw one number of the readout over the cells, for each edit; over the edits, where there are more than 12.
 
     Parameters
@@ -44,6 +44,8 @@ def readout_figure(cells: pd.DataFrame, column: str, *, labels: Mapping[str, str
         ``"cosine_similarity"``, or ``"shift_to:"`` and a state.
     labels
         How each edit is called.
+    doing
+        What was done, as a title begins: ``"Deleting"``.
 
     Raises
     ------
@@ -57,9 +59,9 @@ def readout_figure(cells: pd.DataFrame, column: str, *, labels: Mapping[str, str
     order = table.groupby("edit", sort=False)[column].mean().sort_values(ascending=column == SIMILARITY, kind="stable")
     names = [one_line(labels.get(str(edit), str(edit)), longest=28) for edit in order.index]
     if len(order) > MAX_VIOLINS:
-        return _over_edits(order.to_numpy(dtype=np.float64), names, column)
+        return _over_edits(order.to_numpy(dtype=np.float64), names, column, doing)
     values = [table.loc[table["edit"] == edit, column].to_numpy(dtype=np.float64) for edit in order.index]
-    return _over_cells(values, names, column)
+    return _over_cells(values, names, column, doing)
 
 
 def axis_words(column: str) -> str:
@@ -89,7 +91,7 @@ def similarity_words(value: float) -> str:
     return f"{value:.{int(np.clip(np.ceil(-np.log10(left)) + 2, 3, 9))}f}"
 
 
-def _over_cells(values: list[FloatArray], names: list[str], column: str) -> Figure:
+def _over_cells(values: list[FloatArray], names: list[str], column: str, doing: str) -> Figure:
     still = _still(column)
     everything = np.concatenate(values)
     marks: list[Mark] = [Rule(at=still, axis="y", text="nothing moves")]
@@ -107,7 +109,7 @@ def _over_cells(values: list[FloatArray], names: list[str], column: str) -> Figu
                 marks=tuple(marks),
             ),
         ),
-        title=_title(names[0], first, column, len(names)),
+        title=_title(f"{doing} {names[0]}".strip(), first, column, len(names)),
         caption="The width shows how many cells have that value; the bar holds the middle half of the cells, the dot "
         "is the median. " + _meaning(column),
         caveat=_CAVEAT,
@@ -116,7 +118,7 @@ def _over_cells(values: list[FloatArray], names: list[str], column: str) -> Figu
     )
 
 
-def _over_edits(means: FloatArray, names: list[str], column: str) -> Figure:
+def _over_edits(means: FloatArray, names: list[str], column: str, doing: str) -> Figure:
     still = _still(column)
     low, high = _limits(means, still)
     edges = np.linspace(low, high, int(np.clip(2 * np.sqrt(len(means)), 12, 60)) + 1)
@@ -141,7 +143,7 @@ def _over_edits(means: FloatArray, names: list[str], column: str) -> Figure:
                 marks=tuple(marks),
             ),
         ),
-        title=_title(names[0], float(means[0]), column, len(means)),
+        title=_title(f"{doing} {names[0]}".strip(), float(means[0]), column, len(means)),
         caption=f"Each of the {n} edits counts once, with its mean over the cells in which it was made. Named "
         f"are the {_N_NAMED} edits with the strongest means; each triangle points at its mean. " + _meaning(column),
         caveat=_CAVEAT,

@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 from streamlit.testing.v1 import AppTest
 
 from pages._state import engine
+from pages._transfers import transfers
 from pages._waiting import running_jobs
 from scfm_core.dataset import Dataset, NewDataset, write_dataset
 
@@ -107,3 +108,12 @@ def settle(app: AppTest) -> AppTest:
 def texts(elements: object) -> str:
     """Return all words of some elements."""
     return "\n".join(str(element.value) for element in elements)
+
+
+def settle_transfers(app: AppTest) -> AppTest:
+    """Run a page until no weights are on their way."""
+    until = time.monotonic() + MOST_SECONDS
+    while transfers().running():
+        assert time.monotonic() < until, transfers().running()
+        time.sleep(0.1)
+    return settle(app)

@@ -165,7 +165,7 @@ def test_markers_of_cell_types(open_page, tiny_dataset):
     table = app.dataframe[0].value
     assert set(table.loc[table["group"] == "B", "symbol"]) & {"CD79A", "MS4A1", "CD74", "CD79B", "HLA-DRA"}
     for kind in ("Violins", "Heat map", "Volcano", "On the map"):
-        app.get("button_group")[0].set_value([kind])
+        app.get("button_group")[0].set_value(kind)
         settle(app)
         assert not app.exception, kind
         assert not app.error, kind

@@ -23,14 +23,14 @@ def labels(n_edits: int) -> dict[str, str]:
 
 
 def test_few_edits_are_violins_the_strongest_first():
-    figure = readout_figure(readout(3, "shift_to:healthy"), "shift_to:healthy", labels=labels(3))
+    figure = readout_figure(readout(3, "shift_to:healthy"), "shift_to:healthy", labels=labels(3), doing="Deleting")
     panel = figure.panels[0]
     assert [label.split("\n") for _, label in panel.x.ticks or ()] == [
         ["GENE2", "n = 20"], ["GENE1", "n = 20"], ["GENE0", "n = 20"],
     ]  # fmt: skip
     assert len([mark for mark in panel.marks if isinstance(mark, Violin)]) == 3
     assert [mark.at for mark in panel.marks if isinstance(mark, Rule)] == [0.0]
-    assert figure.title.startswith("GENE2 shifts the cells toward healthy most among n = 3 edits")
+    assert figure.title.startswith("Deleting GENE2 shifts the cells toward healthy most among n = 3 edits")
     assert "healthy" in panel.y.title
 
 
