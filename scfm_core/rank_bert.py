@@ -139,10 +139,7 @@ class RankBert:
             raise RequestError(msg, "unknown-pooling")
         if pooling == "cls":
             return first_per_cell(states, tokens)
-        if self._cls is None:
-            return mean_per_cell(states, tokens)
-        of_gene = ~self.special(tokens)
-        return mean_per_cell(states[np.flatnonzero(of_gene)], tokens.keep(of_gene))
+        return mean_per_cell(states, tokens, None if self._cls is None else ~self.special(tokens))
 
     def special(self, tokens: Tokens) -> NDArray[np.bool_]:
         """Whether each token is a special one, shape ``(n_tokens,)``."""

@@ -374,15 +374,25 @@ def _runs(lengths: NDArray[np.int64]) -> Runs:
     return tuple(zip(numbers.tolist(), lengths[starts].tolist(), strict=True))
 
 
-def mean_per_cell(states: Tensor, tokens: Tokens) -> NDArray[np.float32]:
-    """Return the mean state of each cell, shape ``(n_cells, hidden_size)``; NaN for a cell without tokens."""
-    if states.device.type == "mps":  # which has no segment_reduce
+def mean_per_cell(
+    states: Tensor, tokens: Tokens, counted: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """Return the mean state of each cell's tokens, shape ``(n_cells, hidden_size)``; NaN for a cell without tokens.
+
+    Parameters
+    ----------
+    counted
+        Which tokens count, shape ``(n_tokens,)``; all where None.
+    """
+    if states.device.type == "mps":  # which has no such sum
         states = states.cpu()
-    lengths = torch.from_numpy(tokens.lengths).to(states.device)
+    which = np.arange(len(tokens.genes)) if counted is None else np.flatnonzero(counted)
+    offsets = np.searchsorted(which, tokens.offsets)
+    rows, starts = (torch.from_numpy(array).to(states.device) for array in (which, offsets[:-1]))
     with memory_errors(), torch.inference_mode():
-        means = torch.segment_reduce(states, "mean", lengths=lengths, axis=0)
-        means[lengths == 0] = float("nan")
-    return cast(NDArray[np.float32], means.cpu().numpy())
+        means: NDArray[np.float32] = F.embedding_bag(rows, states, starts, mode="mean").cpu().numpy()
+    means[np.diff(offsets) == 0] = np.nan
+    return means
 
 
 def first_per_cell(states: Tensor, tokens: Tokens) -> NDArray[np.float32]:

@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from scfm_core.analyses.fit_model import model_arrays
+from scfm_core.analyses.fitting_batches import fitting_batches
 from scfm_core.dataset import CellCounts, Dataset
+from scfm_core.devices import this_device
 from scfm_core.errors import ModelError, RequestError
 from scfm_core.model import Arrays, CellModel, CellStates, EmbedOptions, ModelSpec
 from scfm_core.request import Context, Request
-from scfm_core.tokens import Tokens, batches_by_length, genes_only
+from scfm_core.tokens import Tokens, genes_only
 from scfm_core.weights import loaded_model
 
 TOKEN_BUDGET = 16_384
+_ACCELERATOR_BUDGET = 2**18  # too few tokens leave most of an accelerator idle
 _UNBOUNDED_BUDGET = 2**22  # a model without a token limit is a baseline: no attention, hence no padding to pay for
 _GENES_PER_PROBE = 256
 
@@ -99,19 +102,21 @@ def chunks_of(n_cells: int, chunk: int) -> list[tuple[int, int]]:
 
 
 def cells_per_chunk(model: ModelSpec) -> int:
-    """Return how many cells are embedded in one piece of work: one to two seconds on a common processor.
+    """Return how many cells are embedded in one piece of work: a few seconds on a common processor.
 
     The number follows from the card alone, so that a resumed run cuts the cells as the first one did.
     """
     if model.max_tokens is None:
         return 4096
     millions = max((model.n_parameters or 0) / 1e6, 1.0)
-    return max(8, min(128, int(1024 / millions)))
+    return max(8, min(128, int(512 / millions)))
 
 
 def token_budget_of(model: ModelSpec) -> int:
-    """Return the token budget with which `embed_tokens` should run a model."""
-    return _UNBOUNDED_BUDGET if model.max_tokens is None else TOKEN_BUDGET
+    """Return the token budget with which `embed_tokens` should run a model on this thread's device."""
+    if model.max_tokens is None:
+        return _UNBOUNDED_BUDGET
+    return TOKEN_BUDGET if this_device() == "cpu" else _ACCELERATOR_BUDGET
 
 
 def embed_tokens(
@@ -138,25 +143,15 @@ def embed_tokens(
     """
     if tokens.n_cells == 0:
         return CellStates(np.empty((0, 0), dtype=np.float32))
-    lengths = tokens.lengths
-    waiting = list(batches_by_length(lengths, token_budget=token_budget))
+
+    def run(cells: NDArray[np.int64]) -> CellStates:
+        return model.embed(tokens.take(cells), options)
+
     batches: list[NDArray[np.int64]] = []
     states: list[CellStates] = []
-    while waiting:
-        try:
-            states.append(model.embed(tokens.take(waiting[0]), options))
-        except MemoryError as error:
-            if len(waiting[0]) == 1:
-                msg = (
-                    f"A cell of {lengths[waiting[0]][0]:,} genes does not fit the memory of the device. "
-                    "Choose a smaller model, or compute on the processor (SCFM_DEVICE=cpu)."
-                )
-                raise ModelError(msg, "out-of-memory") from error
-            rest = np.concatenate(waiting)
-            token_budget = max(token_budget // 2, 1)
-            waiting = [rest[batch] for batch in batches_by_length(lengths[rest], token_budget=token_budget)]
-        else:
-            batches.append(waiting.pop(0))
+    for batch, part in fitting_batches(tokens.lengths, run, token_budget=token_budget):
+        batches.append(batch)
+        states.append(part)
     return _in_order(tokens, batches, states)
 
 
