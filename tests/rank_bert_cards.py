@@ -26,6 +26,8 @@ class PlainBert:
     aliases: dict[str, str]
     weights: dict[str, NDArray[np.float64]]
     context: int
+    n_layers: int = N_LAYERS
+    n_heads: int = N_HEADS
 
     def read(self, dataset: Dataset, cell: int) -> list[str]:
         """Return the tokens of one cell by name."""
@@ -48,7 +50,7 @@ class PlainBert:
         embedded = embedded + self.weights["bert.embeddings.position_embeddings.weight"][: len(rows)]
         embedded = embedded + self.weights["bert.embeddings.token_type_embeddings.weight"][0]
         states, attentions = [self._norm(embedded, "bert.embeddings.LayerNorm")], []
-        for number in range(N_LAYERS):
+        for number in range(self.n_layers):
             layer = f"bert.encoder.layer.{number}"
             after, weights = self._attend(states[-1], f"{layer}.attention")
             inner = np.maximum(self._linear(after, f"{layer}.intermediate.dense"), 0)
@@ -58,9 +60,9 @@ class PlainBert:
 
     def _attend(self, states: NDArray[np.float64], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         query, key, value = (self._linear(states, f"{name}.self.{part}") for part in ("query", "key", "value"))
-        size = HIDDEN // N_HEADS
+        size = states.shape[1] // self.n_heads
         mixed, weights = [], []
-        for head in range(N_HEADS):
+        for head in range(self.n_heads):
             own = slice(head * size, (head + 1) * size)
             raised = np.exp(query[:, own] @ key[:, own].T / np.sqrt(size))
             weights.append(raised / raised.sum(axis=1, keepdims=True))

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file
 
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.embed_genes import EmbedGenes, StaticGeneVectors
@@ -14,6 +15,8 @@ from scfm_core.cluster import connect
 from scfm_core.dataset import list_datasets
 from scfm_core.registry import find_model
 from scfm_core.workspace import Workspace
+from tests.geneformer_folders import CONTEXT, make_dictionaries, model_folder, real_gene_ids, write_published
+from tests.rank_bert_cards import PlainBert
 from tests.test_cli import read, refused, run
 
 MINI = ("--model", "scfm-mini")
@@ -104,6 +107,55 @@ def test_a_model_without_gene_vectors_is_told_before_anything_is_computed(file, 
     message = refused("embed", file, *MINI, "--model", "pca", "--genes", "--out", tmp_path / "x.h5ad")
     assert "PCA gives cells a vector, not genes" in message
     assert not (tmp_path / "x.h5ad").exists()
+
+
+@pytest.mark.parametrize(("series", "key"), [("v1", "geneformer-v1-10m"), ("v2", "geneformer-v2-104m")])
+def test_a_published_folder_answers_as_its_description_says(file, tmp_path, shared_workspace, series, key):
+    weights = model_folder(write_published(tmp_path / "published", series=series), series)
+    few = read(file)[:12].copy()
+    few.obs["n_counts"] = few.obs["total_counts"]
+    few.write_h5ad(tmp_path / "few.h5ad")
+    options = ["--model", key, "--weights", weights]
+    run("embed", tmp_path / "few.h5ad", *options, "--genes", "--out", tmp_path / "genes.h5ad")
+    cell = ["--cell", few.obs_names[2], "--layer", "3", "--top", "all"]
+    report = json.loads(
+        run("attention", tmp_path / "few.h5ad", *options, *cell, "--out", tmp_path / "a.npz", "--json").stdout
+    )
+    plain = plain_bert(weights, series)
+    stored = list_datasets(shared_workspace.folder("datasets"))
+    dataset = next(one for one in stored if one.sha256 == report["dataset"])
+    vectors: dict[str, list[np.ndarray]] = {}
+    for number in range(12):
+        names = plain.read(dataset, number)
+        states, attentions = plain.run(names)
+        for name, vector in zip(names, states[2], strict=True):  # layer -1 of three
+            vectors.setdefault(name, []).append(vector)
+        if number == 2:
+            with np.load(tmp_path / "a.npz") as arrays:
+                np.testing.assert_allclose(arrays["weights"], attentions[2], rtol=0, atol=2e-5)
+                special = [name for name in names if name.startswith("<")]
+                assert [name for name in arrays["symbols"] if name.startswith("<")] == special
+    genes = read(tmp_path / "genes.h5ad")
+    found, n_cells = genes.varm[f"X_{key}"], genes.var[f"n_cells_{key}"]
+    for place, gene_id in enumerate(genes.var["ensembl_id"]):
+        assert n_cells.iloc[place] == len(vectors.get(gene_id, []))
+        if gene_id in vectors:
+            np.testing.assert_allclose(found[place], np.mean(vectors[gene_id], axis=0), rtol=0, atol=2e-5)
+        else:
+            assert np.isnan(found[place]).all()
+
+
+def plain_bert(folder, series) -> PlainBert:
+    genes = real_gene_ids()
+    dictionaries = make_dictionaries(series, genes)
+    weights = load_file(folder / "model.safetensors")
+    return PlainBert(
+        tokens=tuple(dictionaries["token_dictionary"]),
+        medians={gene: dictionaries["gene_median_dictionary"][gene] for gene in genes},
+        aliases={},
+        weights={name: value.astype(np.float64) for name, value in weights.items()},
+        context=CONTEXT[series],
+    )
 
 
 def test_attention_as_a_table_and_as_arrays(file, tmp_path, stored):
