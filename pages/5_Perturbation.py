@@ -1,31 +1,66 @@
 """Change genes in the input of a model and see what moves: chosen genes, every gene, or as the authors do."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import streamlit as st
 
-from pages import _perturb_chosen as chosen
-from pages import _perturb_effects as effects
+from pages import _perturb_authors, _perturb_chosen, _perturb_effects, _perturb_readout
 from pages._frame import chosen_dataset, page_head
 from pages._waiting import errors_as_text
+from scfm_core.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One kind of question.
+
+    Attributes
+    ----------
+    controls
+        Lets a question be put together, and returns the one that was asked.
+    beside
+        Shows the first of the answer beside the controls, and returns what `below` shows; None while there is none.
+    below
+        Shows the rest over the whole width.
+    """
+
+    controls: Callable[[Dataset], Any]
+    beside: Callable[[Any], Any]
+    below: Callable[[Any, Any], None]
+
+
+MODES = {
+    "Chosen genes": Mode(_perturb_chosen.controls, _perturb_effects.beside, _perturb_effects.below),
+    "As the authors": Mode(_perturb_authors.controls, _perturb_readout.beside, _perturb_readout.below),
+}
+HELP = (
+    "Chosen genes: switched off, beside random genes of like abundance and beside PCA. As the authors: deleted, "
+    "overexpressed, inhibited or activated, and compared as the authors of Geneformer do."
+)
 
 
 def main() -> None:
     """Ask, wait, show."""
-    page_head("Perturbation", "Which cells move when a gene is switched off?")
+    page_head("Perturbation", "Which cells move when a gene is changed in the model's input?")
     dataset = chosen_dataset()
     left, right = st.columns([1, 3], gap="medium")
-    asked = standing = row = None
+    asked = found = mode = None
     with left, errors_as_text():
-        asked = chosen.controls(dataset)
+        names = list(MODES)
+        mode = MODES[
+            st.segmented_control(
+                "What to ask", names, default=names[0], required=True, key="perturb:mode", persist_state="session",
+                help=HELP,
+            )
+        ]  # fmt: skip
+        asked = mode.controls(dataset)
     with right, errors_as_text():
-        standing = None if asked is None else effects.wait_for(asked)
-        if standing is None:
-            effects.before_the_answer()
-        else:
-            row = effects.show_answer(standing)
-    if standing is not None and row is not None:
+        found = None if mode is None else mode.beside(asked)
+    if mode is not None and found is not None:
         with errors_as_text():
-            effects.show_numbers(standing)
-            effects.show_closely(standing, row)
+            mode.below(asked, found)
 
 
 main()

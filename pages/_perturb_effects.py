@@ -218,6 +218,21 @@ def show_closely(standing: Standing, row: pd.Series) -> None:
     show_genes(standing.parts[0].effects, row)
 
 
+def beside(asked: Asked | None) -> tuple[Standing, pd.Series] | None:
+    """Show the sentence and the effects, or what the page is about to show; return the line looked at closely."""
+    standing = None if asked is None else wait_for(asked)
+    if standing is None:
+        before_the_answer()
+        return None
+    return standing, show_answer(standing)
+
+
+def below(asked: Asked, found: tuple[Standing, pd.Series]) -> None:
+    """Show the numbers, the files, and one deletion closely."""
+    show_numbers(found[0])
+    show_closely(*found)
+
+
 def wait_for(asked: Asked) -> Standing | None:
     """Return the answers that are there, None without the model's; what is not there yet shows how far it is."""
     parts = []

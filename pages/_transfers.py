@@ -29,6 +29,8 @@ class Transfer:
         What is being done, as the person at the screen reads it.
     done_bytes, total_bytes, done_at_start
         How far it is, and how much lay ready from an earlier try; the total is 0 where nothing is counted.
+    file
+        Which file is on its way; empty where none is named.
     error
         What went wrong in words, or why it ended early; empty where nothing did.
     stoppable
@@ -41,6 +43,7 @@ class Transfer:
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     done_bytes: int = 0
     total_bytes: int = 0
+    file: str = ""
     done_at_start: int = 0
     started: float = field(default_factory=time.monotonic)
     error: str = ""
@@ -53,11 +56,11 @@ class Transfer:
         """Ask the work to end at the next piece; what is there is kept."""
         self._asked_to_stop.set()
 
-    def told(self, done_bytes: int, total_bytes: int) -> None:
+    def told(self, done_bytes: int, total_bytes: int, file: str = "") -> None:
         """Note how far the work is; what lies ready from an earlier try comes with the first call."""
         if not self.done_bytes:
             self.done_at_start, self.started = done_bytes, time.monotonic()
-        self.done_bytes, self.total_bytes = done_bytes, total_bytes
+        self.done_bytes, self.total_bytes, self.file = done_bytes, total_bytes, file
 
     def asked_to_stop(self) -> bool:
         """Whether somebody wants the work to end."""

@@ -1,0 +1,233 @@
+"""Genes edited and read out as the authors of a model do it: the question."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from pages._models import usable_models
+from pages._perturb_asking import choose_genes, choose_model, choose_some_cells, cost_words, group_names
+from pages._state import grouping_columns
+from pages._waiting import stored
+from pages._words import cells_of
+from scfm_core.analyses.embed_cells import EmbedCells
+from scfm_core.analyses.perturb_as_authors import Kind, PerturbAsAuthors, State, States, estimated_passes
+from scfm_core.cell_set import CellSet
+from scfm_core.dataset import Dataset
+from scfm_core.model import ModelSpec
+from scfm_core.tokens import Activate, Delete, GeneEdit, Inhibit, Overexpress
+
+ONE_BY_ONE, TOGETHER, EVERY = "One by one", "Together", "Each gene of a cell"
+SIMILARITY, STATES = "How far cells move", "Toward a state"
+_GENES_GUESSED = 1000
+_SEED = 42  # the authors' own, for the cells that are drawn
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A kind of edit, in words.
+
+    Attributes
+    ----------
+    title
+        As the choice is called.
+    doing
+        As a title begins.
+    meaning
+        What it does to the ranks.
+    """
+
+    title: str
+    doing: str
+    meaning: str
+
+
+EDITS: dict[Kind, Edit] = {
+    "delete": Edit(
+        "Delete", "Deleting",
+        "The gene is taken out of the cell's list of genes; all behind it move up one rank. Done in cells that hold "
+        "it.",
+    ),
+    "overexpress": Edit(
+        "Overexpress", "Overexpressing",
+        "The gene is put at the front of the cell's list, whether the cell holds it or not; the others move back.",
+    ),
+    "inhibit": Edit(
+        "Inhibit", "Inhibiting",
+        "The gene moves back in the cell's list by quarters of its length. Done in cells that hold it. The authors "
+        "describe it; their code does not do it.",
+    ),
+    "activate": Edit(
+        "Activate", "Activating",
+        "The gene moves forward in the cell's list by quarters of its length. Done in cells that hold it. The authors "
+        "describe it; their code does not do it.",
+    ),
+}  # fmt: skip
+
+
+def controls(dataset: Dataset) -> PerturbAsAuthors | None:
+    """Let a question be built and asked; return the one whose answer stands on the page."""
+    key = f"authors:{dataset.sha256[:10]}"
+    asked = build_question(dataset, key)
+    if asked is not None:
+        if st.button(f"{EDITS[kind_of(asked)].title} and compare", type="primary", key="as-authors", width="stretch"):
+            st.session_state[key] = asked
+        st.caption(cost(asked))
+    standing: PerturbAsAuthors | None = st.session_state.get(key)
+    if standing is not None and asked is not None and standing.identity != asked.identity:
+        st.caption("The choices have changed since the answer beside was computed.")
+    return standing
+
+
+def kind_of(asked: PerturbAsAuthors) -> Kind:
+    """Return what is done to the genes."""
+    if asked.every_gene is not None:
+        return asked.every_gene
+    kinds: dict[type, Kind] = {
+        Delete: "delete", Overexpress: "overexpress", Inhibit: "inhibit", Activate: "activate",
+    }  # fmt: skip
+    return kinds[type(asked.edits[0][0])]
+
+
+def build_question(dataset: Dataset, key: str) -> PerturbAsAuthors | None:
+    """Let the whole question be put together; None while something is missing."""
+    models = [spec for spec in usable_models() if reads_ranks(spec)]
+    if not models:
+        st.caption("No model that reads genes by rank is here. The page Embedding says how to get one.")
+        return None
+    model = choose_model(key, models)
+    kind, quartiles = _choose_kind(model, key)
+    how = st.selectbox(
+        "Which genes", [ONE_BY_ONE, TOGETHER, EVERY], key=f"{key}:how", persist_state="session",
+        help="Chosen genes one by one or in one edit together; or each gene that a cell holds, one at a time.",
+    )  # fmt: skip
+    genes = [] if how == EVERY else choose_genes(dataset, key, "Genes", "Type a symbol.")
+    states, complete = _choose_states(dataset, key)
+    cells = _choose_cells(dataset, key, (kind, genes), states, every=how == EVERY)
+    max_genes, gene_level = _choose_more(key, every=how == EVERY)
+    if not complete or not (genes or how == EVERY):
+        st.caption("Choose a gene." if complete else "Choose two states that differ.")
+        return None
+    singles = [_edit(kind, gene, quartiles) for gene in genes]
+    edits = (tuple(singles),) if how == TOGETHER else tuple((single,) for single in singles)
+    return PerturbAsAuthors(
+        EmbedCells(dataset, model), edits=() if how == EVERY else edits, every_gene=kind if how == EVERY else None,
+        max_genes=max_genes, cells=cells, states=states, gene_level=gene_level,
+        quartiles=quartiles if how == EVERY else 1,
+    )  # fmt: skip
+
+
+def reads_ranks(spec: ModelSpec) -> bool:
+    """Whether the authors' readout means something for a model."""
+    return not spec.is_baseline and spec.has_gene_vectors
+
+
+def _edit(kind: Kind, gene_id: str, quartiles: int) -> GeneEdit:
+    if kind == "inhibit":
+        return Inhibit(gene_id, quartiles)
+    if kind == "activate":
+        return Activate(gene_id, quartiles)
+    return Overexpress(gene_id) if kind == "overexpress" else Delete(gene_id)
+
+
+def _choose_kind(model: ModelSpec, key: str) -> tuple[Kind, int]:
+    kinds = [kind for kind in EDITS if kind in model.gene_edits]
+    kind = st.selectbox(
+        "What is done", kinds, format_func=lambda kind: EDITS[kind].title, key=f"{key}:kind", persist_state="session"
+    )
+    st.caption(EDITS[kind].meaning)
+    if kind not in ("inhibit", "activate"):
+        return kind, 1
+    quartiles = st.segmented_control(
+        "By how many quarters", [1, 2, 3], default=1, required=True, key=f"{key}:quartiles", persist_state="session"
+    )
+    return kind, int(quartiles)
+
+
+def _choose_states(dataset: Dataset, key: str) -> tuple[States | None, bool]:
+    """Let start, goal and alternatives be chosen; returns them and whether the choice is complete."""
+    columns = grouping_columns(dataset)
+    if not columns:
+        return None, True
+    way = st.segmented_control(
+        "What is measured", [SIMILARITY, STATES], default=SIMILARITY, required=True, key=f"{key}:way",
+        persist_state="session", help="How far cells move: the cosine between a cell's vector before and after. Toward "
+        "a state: whether the edited cells come closer to the mean vector of other cells.",
+    )  # fmt: skip
+    if way != STATES:
+        return None, True
+    column = st.selectbox("States are told by", columns, key=f"{key}:state", persist_state="session")
+    names = group_names(dataset, column)
+    start = st.selectbox("Start: cells that are edited", names, key=f"{key}:start:{column}", persist_state="session")
+    goal = st.selectbox(
+        "Goal", [name for name in names if name != start], key=f"{key}:goal:{column}", persist_state="session",
+        help="Are the edited cells closer to these cells than before?",
+    )  # fmt: skip
+    others = st.multiselect(
+        "Alternatives", [name for name in names if name not in (start, goal)], key=f"{key}:others:{column}",
+        persist_state="session", placeholder="None", help="States that the cells might go to instead.",
+    )  # fmt: skip
+    if goal is None:
+        return None, False
+    found = [State(column, name) for name in (start, goal, *others)]
+    return States(found[0], found[1], tuple(found[2:])), True
+
+
+def _choose_cells(
+    dataset: Dataset, key: str, edit: tuple[Kind, list[str]], states: States | None, *, every: bool
+) -> CellSet | None:
+    """Let the cells be chosen, and how many of them at most; those that can be edited are drawn by chance."""
+    kind, genes = edit
+    mask = np.ones(dataset.n_cells, dtype=bool)
+    label = "all cells"
+    if states is None:
+        _, cells = choose_some_cells(dataset, key, genes)
+        if cells is not None:
+            mask, label = cells.mask, cells.label
+    else:
+        mask, label = states.start.mask(dataset), states.start.value
+    most = st.number_input(
+        "Cells, at most", 1, 100_000, 5 if every else 200, key=f"{key}:most:{every}", persist_state="session",
+        help="Drawn by chance, with the seed of the authors (42), among the cells that can be edited.",
+    )  # fmt: skip
+    if genes and kind != "overexpress":
+        mask = mask & np.any([dataset.expression(gene_id) > 0 for gene_id in genes], axis=0)
+    places = np.flatnonzero(mask)
+    if not len(places):
+        st.caption(f"No cell of {label} holds the chosen genes.")
+        return None
+    if len(places) <= most:
+        return CellSet.from_mask(label, mask)
+    drawn = np.sort(np.random.default_rng(_SEED).choice(places, int(most), replace=False))
+    st.caption(f"{cells_of(int(most))} of the {cells_of(len(places))} that can be edited.")
+    return CellSet.from_positions(label, drawn.tolist(), dataset.n_cells)
+
+
+def _choose_more(key: str, *, every: bool) -> tuple[int | None, bool]:
+    with st.expander("More: single genes" if not every else "More: how many genes"):
+        most = st.number_input(
+            "Genes per cell, at most", 2, 4096, 200, key=f"{key}:genes-most", persist_state="session",
+            help="Those that stand first in the cell's list.",
+        ) if every else None  # fmt: skip
+        gene_level = st.toggle(
+            "Compare every other gene too", False, key=f"{key}:gene-level", persist_state="session",
+            help="The cosine of each other gene's vector before and after, in each cell. A long table.",
+        )  # fmt: skip
+    return None if most is None else int(most), gene_level
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _passes(identity: str, genes_per_cell: int, _request: PerturbAsAuthors) -> int:
+    n_passes = estimated_passes(_request, genes_per_cell=genes_per_cell)
+    states = () if _request.states is None else _request.states.all
+    dataset: Any = _request.baseline.dataset
+    return n_passes + sum(int(state.mask(dataset).sum()) for state in states)
+
+
+def cost(asked: PerturbAsAuthors) -> str:
+    """Say how much work the question is."""
+    embedding = stored(EmbedCells(asked.baseline.dataset, asked.baseline.model)) if asked.every_gene else None
+    guessed = _GENES_GUESSED if embedding is None else int(np.ceil(np.mean(embedding.n_tokens)))
+    n_passes = _passes(asked.identity, guessed, asked)
+    return cost_words(asked.baseline.dataset, asked.baseline.model, n_passes, first_embeds=False)
