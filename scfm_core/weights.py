@@ -109,13 +109,14 @@ def add_weights(
         If the model has no published weights, or these are not weights of it.
     """
     _check_needs_weights(spec)
-    if spec.published is None:
+    published = spec.published
+    if published is None:
         msg = f"The weights of {spec.title} come with the application; name others with --weights FOLDER instead."
         raise ModelError(msg, "not-published")
     spec = replace(spec, folder=None, weights=())  # in case a card comes in that has weights already
     if (folder / "vocabulary.json").is_file():
         return _copy(spec, folder.resolve())
-    return _convert(spec, spec.published, folder, dictionaries, name=spec.key, origin=origin)
+    return _convert(spec, published, folder, dictionaries, name=spec.key, origin=origin)
 
 
 def remove_weights(spec: ModelSpec) -> bool:
