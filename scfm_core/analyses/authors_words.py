@@ -10,10 +10,11 @@ from scfm_core.analyses.authors_tables import Asked, Scanned
 from scfm_core.errors import RequestError
 
 if TYPE_CHECKING:
-    from scfm_core.analyses.perturb_as_authors import PerturbAsAuthors
+    from scfm_core.analyses.perturb_as_authors import AuthorsReadout, PerturbAsAuthors
 
 MAX_GENE_ROWS = 200_000_000
 _NAMED = 12
+_TOLD = 3
 
 
 def chosen_cells(request: "PerturbAsAuthors") -> tuple[NDArray[np.int64], list[str]]:
@@ -111,6 +112,26 @@ def require_rows(n_rows: int) -> None:
             "Choose fewer cells, fewer genes per cell, or named genes."
         )
         raise RequestError(msg, "too-many-rows")
+
+
+def readout_sentences(readout: "AuthorsReadout") -> list[str]:
+    """Say what edits did on average, the strongest first; at most three of them."""
+    column = f"shift_to:{readout.states[1]}" if readout.states else "cosine_similarity"
+    means = readout.cells.groupby("edit", sort=False)[column].mean().sort_values(ascending=not readout.states)
+    n_cells = dict(zip(readout.edits["edit"], readout.edits["n_cells"], strict=True))
+    symbols = dict(zip(readout.edits["edit"], readout.edits["symbols"].str.replace(";", " and "), strict=True))
+    words = []
+    for edit, mean in list(means.items())[:_TOLD]:
+        kind, where = str(edit).partition(":")[0], "1 cell" if n_cells[edit] == 1 else f"{n_cells[edit]:,} cells"
+        if readout.states:
+            toward = "closer to" if mean > 0 else "away from"
+            told = f"shifts them {toward} {readout.states[1]}, by {mean:+.3g} on average as a difference of cosines"
+        else:
+            told = f"leaves them at a mean cosine similarity of {mean:.6f}, where 1 means that nothing moved"
+        words.append(f"To {kind} {symbols[edit]} in {where} {told}.")
+    if len(means) > _TOLD:
+        words.append(f"These are the strongest of {len(means):,} edits.")
+    return [*words, "This is a statement about the model's input, not an experiment; cells are not replicates."]
 
 
 def _counted(n_cells: int) -> str:

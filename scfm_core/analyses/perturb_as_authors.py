@@ -64,6 +64,8 @@ class AuthorsReadout:
         What took no part, and why: one sentence each.
     n_passes
         How many times a cell went through the model.
+    every_gene
+        Whether every gene of each cell was edited, one at a time.
     """
 
     cells: pd.DataFrame
@@ -73,6 +75,7 @@ class AuthorsReadout:
     state_vectors: NDArray[np.float64]
     left_out: tuple[str, ...]
     n_passes: int
+    every_gene: bool
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ class PerturbAsAuthors(Request[AuthorsReadout]):
             state_vectors=vectors,
             left_out=tuple(words),
             n_passes=len(measured.values) + len(np.unique(measured.cell)) + n_state_cells,
+            every_gene=self.every_gene is not None,
         )
 
 

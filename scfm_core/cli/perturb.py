@@ -1,4 +1,4 @@
-"""``scfm perturb``: switch genes off in a model's input, and compare with matched random genes and the baseline."""
+"""``scfm perturb``: edit genes in a model's input; compare with matched random genes, or as a model's authors do."""
 
 import json
 import time
@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scfm_core.cell_set import CellSet
 from scfm_core.cli.asking import ask, asking, plain, tell
 from scfm_core.cli.embedding import chosen, model_options
 from scfm_core.cli.files import check_out_folder, file_argument, json_option, out_option, read_input
+from scfm_core.cli.perturb_official import cells_of, perturb_official
+from scfm_core.cli.perturb_options import (
+    edit_options,
+    named_groups,
+    official_options,
+    own_options,
+    require_readout,
+)
 from scfm_core.cli.tables import write_table
 from scfm_core.dataset import Dataset
 from scfm_core.engine import Engine
@@ -27,38 +34,49 @@ _BASELINE = "pca"
 
 @click.command(
     "perturb",
-    short_help="Delete genes in a model's input and measure how cells move.",
+    short_help="Edit genes in a model's input and measure how cells move.",
     epilog="\b\nExample:\n"
     "  scfm perturb demo:pbmc3k --model scfm-mini --delete LYZ,CD3D --out lyz_cd3d\n"
     '  scfm perturb my.h5ad --model scfm-mini --delete GATA4,TBX5 --together --cells "cell_type=cardiomyocyte" '
-    "--out both",
+    "--out both\n"
+    "  scfm perturb my.h5ad --model geneformer-v1-10m --readout official --delete GATA4,TBX5 --out official\n"
+    "  scfm perturb my.h5ad --model geneformer-v1-10m --readout official --screen all --max-genes 500 "
+    '--start "disease=dcm" --goal "disease=normal" --out screen',
 )
 @file_argument
 @model_options(several=False)
-@click.option("--delete", required=True, metavar="G1,G2", help="Genes to switch off, by symbol or Ensembl id.")
-@click.option("--together", is_flag=True, help="Switch all of them off at once, instead of one by one.")
-@click.option("--cells", metavar='"COLUMN=VALUE"', help="Only these cells; all where not given.")
-@click.option("--group-by", metavar="COLUMN", help="Tell the effect for each value of a column.")
-@click.option("--null", type=click.IntRange(0), default=100, show_default=True, help="Random genes to compare with.")
-@click.option("--null-cells", type=click.IntRange(1), help="Measure each gene on so many cells for it.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses random genes and cells.")
-@click.option("--per-cell", is_flag=True, help="Also write cells.parquet: one row per edit and cell.")
-@click.option("--no-baseline", is_flag=True, help="Leave out the same deletion in the PCA baseline.")
+@edit_options
+@own_options
+@official_options
 @out_option("DIR", "Folder for the tables; made where it does not exist.")
 @json_option
-def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
-    """Delete genes from the cells of FILE, as a model reads them, and measure how far the cells move.
+@click.pass_context
+def command(context: click.Context, /, out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
+    """Edit genes in the cells of FILE, as a model reads them, and measure how far the cells move.
 
     The effect is 1 - cosine between a cell's vector before and after, beside the effects of random genes matched for
     abundance in the same cells. It is an edit of the input, no experiment.
 
     DIR receives effects.parquet (one row per edit and group), affected_genes.parquet, null.parquet, with --per-cell
     cells.parquet, and report.json (the question, versions, seed, timings, sentences, the baseline's result).
+
+    With --readout official, what the code of Geneformer's authors measures, for any model that reads genes by rank:
+    the similarity of cells before and after (1: nothing moved), or with --start and --goal the shift toward states.
+    DIR receives cells.parquet, genes.parquet and the authors' statistics as statistics.csv and .parquet. Genes may be
+    named that FILE does not hold, to overexpress them. A column filter_pass of the cell table is heeded.
     """
     check_out_folder(out, overwrite=overwrite)
+    require_readout(context, options["readout"])
     choice = chosen(options)
     choice.specs()
     dataset = read_input(options)
+    if options["readout"] == "official":
+        perturb_official(dataset, out, {**options, "as_json": as_json})
+    else:
+        _perturb_matched(dataset, out, {**options, "as_json": as_json})
+
+
+def _perturb_matched(dataset: Dataset, out: Path, options: Mapping[str, Any]) -> None:
     request = _request(dataset, options)
     began = time.monotonic()
     with asking(options["device"]) as engine:
@@ -74,7 +92,8 @@ def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
         "files": files,
     }
     (out / "report.json").write_text(json.dumps(plain(report), indent=1, allow_nan=False))
-    tell("\n".join([*report["sentences"], f"Wrote {out}: {', '.join(files)}, report.json"]), report, as_json=as_json)
+    words = "\n".join([*report["sentences"], f"Wrote {out}: {', '.join(files)}, report.json"])
+    tell(words, report, as_json=options["as_json"])
 
 
 def _request(dataset: Dataset, options: Mapping[str, Any]) -> "PerturbGenes":
@@ -82,30 +101,20 @@ def _request(dataset: Dataset, options: Mapping[str, Any]) -> "PerturbGenes":
     from scfm_core.genes import find_genes
     from scfm_core.tokens import Delete
 
-    names = [name.strip() for name in options["delete"].split(",") if name.strip()]
-    if not names:
-        msg = "--delete names genes, with commas between them: --delete LYZ,CD3D."
+    groups = named_groups(options).get("delete")
+    if not groups:
+        msg = "--readout matched needs --delete with genes, such as --delete LYZ,CD3D; found none."
         raise RequestError(msg, "no-genes")
-    deletions = tuple(dict.fromkeys(Delete(gene_id) for gene_id in find_genes(dataset, names)))
+    edits = [tuple(dict.fromkeys(map(Delete, find_genes(dataset, names)))) for names in groups]
     return PerturbGenes(
         baseline=chosen(options).embeddings(dataset)[0],
-        edits=(deletions,) if options["together"] else tuple((single,) for single in deletions),
-        cells=_cells(dataset, options["cells"]),
+        edits=tuple(dict.fromkeys(edits)),
+        cells=cells_of(dataset, options["cells"], "--cells"),
         group_by=options["group_by"],
         null_genes=options["null"],
         null_cells=options["null_cells"] or NULL_CELLS,
         seed=options["seed"],
     )
-
-
-def _cells(dataset: Dataset, text: str | None) -> CellSet | None:
-    if text is None:
-        return None
-    column, equals, value = text.partition("=")
-    if not equals:
-        msg = f'--cells reads "COLUMN=VALUE", such as "cell_type=B cell", found {text!r}.'
-        raise RequestError(msg, "bad-cells")
-    return CellSet.where(dataset, column.strip(), value.strip())
 
 
 def _baseline(engine: Engine, request: "PerturbGenes") -> "PerturbationEffects | None":
