@@ -8,7 +8,7 @@ from typing import Any
 
 from scfm_core.checkpoints.catalogue import SHAPES, WEIGHT_HASHES, WEIGHT_SIZES, Shape, series_of
 from scfm_core.checkpoints.files import read_config
-from scfm_core.checkpoints.layout import find_files
+from scfm_core.checkpoints.layout import FoundFiles, find_files, find_model
 from scfm_core.checkpoints.parameters import read_parameters
 from scfm_core.checkpoints.vocabulary import read_vocabulary
 from scfm_core.errors import ModelError
@@ -25,7 +25,7 @@ class GeneformerConversion:
 
     def sources(self, folder: Path, dictionaries: Path | None) -> tuple[Path, ...]:
         """Return the files that would be read."""
-        return find_files(self.key, folder, dictionaries).all()
+        return self._find(folder, dictionaries)[1].all()
 
     def __call__(self, folder: Path, dictionaries: Path | None, out: Path) -> tuple[str, ...]:
         """Write ``model.safetensors``, ``config.json`` and ``vocabulary.json`` to ``out``; return what was left out."""
@@ -33,9 +33,7 @@ class GeneformerConversion:
 
         from scfm_core.tensors import BertShape
 
-        files = find_files(self.key, folder, dictionaries)
-        config = read_config(files.config)
-        _check_config(self.key, config)
+        config, files = self._find(folder, dictionaries)
         shape = BertShape.from_config(config)
         _check_weights(self.key, files.weights)
         vocabulary = read_vocabulary(series_of(self.key), files, shape.vocab_size)
@@ -44,6 +42,12 @@ class GeneformerConversion:
         (out / "config.json").write_text(json.dumps({**asdict(shape), "hidden_act": "relu"}, indent=1))
         (out / "vocabulary.json").write_text(json.dumps(vocabulary.to_json(), indent=1))
         return (f"Left out, since no embedding needs them: {', '.join(left_out)}.",) if left_out else ()
+
+    def _find(self, folder: Path, dictionaries: Path | None) -> tuple[dict[str, Any], FoundFiles]:
+        """Return the content of ``config.json`` and all files; another model is told before a missing dictionary."""
+        config = read_config(find_model(self.key, folder)[0])
+        _check_config(self.key, config)
+        return config, find_files(self.key, folder, dictionaries)
 
 
 def _check_config(key: str, config: dict[str, Any]) -> None:

@@ -28,13 +28,30 @@ class FoundFiles:
         return tuple(file for file in files if file is not None)
 
 
+def find_model(key: str, folder: Path) -> tuple[Path, Path]:
+    """Find the ``config.json`` and the weights of a checkpoint.
+
+    Parameters
+    ----------
+    folder
+        The folder that holds them, or the root of a repository that has it under one of its published names.
+
+    Raises
+    ------
+    ModelError
+        ``"no-folder"`` or ``"no-weights"``, naming what was looked for.
+    """
+    model = _model_folder(key, _existing(folder))
+    return model / "config.json", next(model / name for name in _WEIGHTS if (model / name).is_file())
+
+
 def find_files(key: str, folder: Path, dictionaries: Path | None) -> FoundFiles:
     """Find a checkpoint and its dictionaries.
 
     Parameters
     ----------
     folder
-        The folder with ``config.json``, or the root of a repository that holds it under one of its published names.
+        As for `find_model`.
     dictionaries
         The folder in which the dictionaries are looked for instead of beside and above the weights; the folders of the
         authors' code within it are looked into as well.
@@ -42,11 +59,10 @@ def find_files(key: str, folder: Path, dictionaries: Path | None) -> FoundFiles:
     Raises
     ------
     ModelError
-        ``"no-weights"`` or ``"no-dictionaries"``, naming what was looked for and where.
+        What `find_model` raises, and ``"no-dictionaries"``.
     """
-    folder = _existing(folder)
-    model = _model_folder(key, folder)
-    weights = next(model / name for name in _WEIGHTS if (model / name).is_file())
+    config, weights = find_model(key, folder)
+    model = config.parent
     above: tuple[Path, ...] = (model, model.parent, model.parent.parent)
     levels = above if dictionaries is None else (_existing(dictionaries),)
     places = [place for level in levels for place in _places(key, level)]
@@ -59,7 +75,7 @@ def find_files(key: str, folder: Path, dictionaries: Path | None) -> FoundFiles:
         missing = [name for name, path in ((TOKENS, tokens), (MEDIANS, medians)) if path is None]
         raise _no_dictionaries(key, missing, places, model)
     return FoundFiles(
-        config=model / "config.json", weights=weights, tokens=tokens, medians=medians, names=names, mapping=mapping
+        config=config, weights=weights, tokens=tokens, medians=medians, names=names, mapping=mapping
     )
 
 
