@@ -29,6 +29,10 @@ def _load(folder: Path | None, device: str, fitted: Arrays) -> RankBert:
         raise ModelError(msg, "no-weights")
     shape = BertShape.from_config(_read_json(folder / "config.json"))
     vocabulary = _read_json(folder / "vocabulary.json")
+    missing = [name for name in ("tokens", "medians", "aliases") if name not in vocabulary]
+    if missing:
+        msg = f"The vocabulary.json of a converted Geneformer should hold {', '.join(missing)}. Add the weights again."
+        raise ModelError(msg, "unsuitable-weights")
     network = gene_bert(shape, load_file(folder / "model.safetensors"), device)
     return RankBert(
         network, tokens=vocabulary["tokens"], medians=vocabulary["medians"], aliases=vocabulary["aliases"]
