@@ -11,13 +11,16 @@ from scfm_core.dataset import CellCounts, Dataset
 from scfm_core.devices import use_device
 from scfm_core.errors import ModelError
 from scfm_core.model import CellModel, ModelSpec
+from scfm_core.rank_bert import RankBert
 from scfm_core.registry import all_models, find_model
 from scfm_core.tensors import available_devices
-from scfm_core.tokens import Delete, Tokens, concatenate
-from scfm_core.weights import loaded_model, weights_here
+from scfm_core.tokens import Activate, Delete, Inhibit, Overexpress, Tokens, concatenate
+from scfm_core.weights import loaded_model, weights_here, with_weights
+from tests.geneformer_folders import model_folder, write_published
 
 TOLERANCE = 1e-5  # of a vector's values, float32
 N_CELLS = 24
+EDITS = {"delete": Delete, "overexpress": Overexpress, "inhibit": Inhibit, "activate": Activate}
 
 Loaded = tuple[ModelSpec, CellModel]
 
@@ -27,9 +30,23 @@ def on_the_processor() -> None:
     use_device("cpu")
 
 
-@pytest.fixture(scope="module", params=all_models(), ids=lambda spec: spec.key)
-def loaded(request: pytest.FixtureRequest, tiny_dataset: Dataset) -> Loaded:
-    spec: ModelSpec = request.param
+# Published weights do not come with the application; each kind of them is built small, in the authors' own layout.
+SMALL = {"geneformer-v1-10m": "v1", "geneformer-12l-95m": "95m", "geneformer-v2-104m": "v2"}
+LOADED = [spec.key for spec in all_models() if spec.published is None or spec.key in SMALL]
+
+
+@pytest.fixture(scope="module", params=LOADED)
+def loaded(
+    request: pytest.FixtureRequest, tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> Loaded:
+    spec = find_model(request.param)
+    if spec.published is not None:
+        series, layout = SMALL[spec.key], "2024" if SMALL[spec.key] == "95m" else "current"
+        folder = tmp_path_factory.mktemp(spec.key)
+        write_published(folder / "published", series=series, layout=layout, context=128)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SCFM_WORKSPACE", str(folder / "workspace"))
+            spec = with_weights(spec, model_folder(folder / "published", series, layout))
     if not weights_here(spec):
         pytest.skip(f"the weights of {spec.title} are not here: {spec.how_to_get}")
     fitted = {} if spec.fit is None else spec.fit(tiny_dataset)
@@ -49,14 +66,18 @@ def vectors(loaded: Loaded, tokens: Tokens) -> np.ndarray:
     return model.embed(tokens, spec.default_options()).cells
 
 
-def test_the_card_says_what_a_reader_needs(loaded: Loaded) -> None:
-    spec, model = loaded
+@pytest.mark.parametrize("spec", all_models(), ids=lambda spec: spec.key)
+def test_the_card_says_what_a_reader_needs(spec: ModelSpec) -> None:
     words = (spec.title, spec.summary, spec.vocabulary, spec.licence, spec.citation, spec.doi, spec.training_data)
     assert all(words)
     assert spec.known_limits
-    assert not spec.weights or spec.how_to_get
+    assert not spec.needs_weights or spec.how_to_get
     assert spec.organisms
-    known = [gene_id for gene_id in model.gene_ids if gene_id]
+    assert 0 < len(spec.gene_edits) == len(set(spec.gene_edits) & EDITS.keys())
+
+
+def test_each_gene_has_one_place_in_the_vocabulary(loaded: Loaded) -> None:
+    known = [gene_id for gene_id in loaded[1].gene_ids if gene_id]
     assert len(set(known)) == len(known) > 0
 
 
@@ -140,6 +161,7 @@ def test_deleting_a_gene_changes_exactly_the_cells_that_hold_it(loaded: Loaded, 
     gene = int(np.flatnonzero((share > 0.2) & (share < 0.8))[0])
     edited = loaded[1].edit(tokens, [Delete(loaded[1].gene_ids[gene])])
     held = tokens.holds(gene)
+    assert 0 < held.sum() < N_CELLS
     assert not edited.holds(gene).any()
     np.testing.assert_array_equal(tokens.lengths - edited.lengths, held.astype(int))
     before, after = (
@@ -147,6 +169,30 @@ def test_deleting_a_gene_changes_exactly_the_cells_that_hold_it(loaded: Loaded, 
         for some in (tokens, edited)
     )
     np.testing.assert_array_equal((before != after).any(axis=1), held)  # exactly 0 where the gene is not
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_is_made_or_refused_as_the_card_says(loaded: Loaded, counts: CellCounts, name: str) -> None:
+    spec, model = loaded
+    tokens = model.encode(counts)
+    gene = int(tokens.genes[tokens.offsets[1] - model_frame_end(model)])  # the weakest gene of the first cell
+    edit = EDITS[name](model.gene_ids[gene])
+    if name not in spec.gene_edits:
+        with pytest.raises(ModelError, match=name) as caught:
+            model.edit(tokens, [edit])
+        assert caught.value.code == "unsupported-edit"
+        return
+    first, edited = (some.take(np.array([0])) for some in (tokens, model.edit(tokens, [edit])))
+    assert (vectors(loaded, first) != vectors(loaded, edited)).any() == (first.genes.tolist() != edited.genes.tolist())
+    if name in ("overexpress", "activate", "delete"):
+        assert first.genes.tolist() != edited.genes.tolist()
+    if name != "delete":
+        assert sorted(first.genes.tolist()) == sorted(edited.genes.tolist())
+
+
+def model_frame_end(model: CellModel) -> int:
+    """How far before the end of a cell its last gene stands."""
+    return 1 + (model.frame.n_after if isinstance(model, RankBert) else 0)
 
 
 @pytest.mark.parametrize("gene_id", ["ENSG99999999999", "", "<mask>"])
@@ -181,7 +227,7 @@ def test_gene_vectors_stand_in_the_order_of_the_tokens(loaded: Loaded, counts: C
     np.testing.assert_allclose(own, alone, atol=TOLERANCE, rtol=TOLERANCE)
 
 
-def test_every_layer_and_precision_of_the_card_works(loaded: Loaded, counts: CellCounts) -> None:
+def test_every_layer_pooling_and_precision_of_the_card_works(loaded: Loaded, counts: CellCounts) -> None:
     spec, model = loaded
     tokens = model.encode(counts).take(np.arange(4))
     usual = vectors(loaded, tokens)
@@ -189,6 +235,10 @@ def test_every_layer_and_precision_of_the_card_works(loaded: Loaded, counts: Cel
         points = model.embed(tokens, replace(spec.default_options(), layer=layer)).cells
         assert np.isfinite(points).all()
         assert (layer == spec.default_layer) == np.array_equal(points, usual)
+    for pooling in spec.poolings[1:]:
+        points = model.embed(tokens, replace(spec.default_options(), pooling=pooling)).cells
+        assert np.isfinite(points).all()
+        assert (points != usual).any()
     low = model.embed(tokens, replace(spec.default_options(), precision="bfloat16")).cells
     assert low.dtype == np.float32
     np.testing.assert_allclose(low, usual, atol=0.05 * np.abs(usual).max())
