@@ -3,6 +3,7 @@
 import hashlib
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ class LocalHub:
         What the clients said that they are.
     drops
         By path: after how many bytes the connection is cut, once per entry of the list.
+    stalls
+        By path: after how many bytes nothing more comes.
     status
         By path: an answer other than the file.
     """
@@ -47,6 +50,7 @@ class LocalHub:
     requests: list[tuple[str, str, int | None]] = field(default_factory=list)
     agents: set[str] = field(default_factory=set)
     drops: dict[str, list[int]] = field(default_factory=dict)
+    stalls: dict[str, int] = field(default_factory=dict)
     status: dict[str, int] = field(default_factory=dict)
 
     def asked(self, name: str) -> list[int | None]:
@@ -141,6 +145,13 @@ class _Handler(BaseHTTPRequestHandler):
         if drops:
             self.wfile.write(content[: drops.pop(0)])
             self.wfile.flush()
+            self.close_connection = True
+            return
+        if name in self.hub.stalls:
+            self.wfile.write(content[: self.hub.stalls[name]])
+            self.wfile.flush()
+            while name in self.hub.stalls:
+                time.sleep(0.02)
             self.close_connection = True
             return
         for start in range(0, len(content), 1 << 14):

@@ -3,6 +3,7 @@
 import shutil
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from scfm_core.weights import add_weights, installed, remove_weights, weights_fo
 
 _WIDTH = 80
 _CLEAR_LINE = "\r\x1b[K"
+_TELL_SECONDS = 0.1
 
 
 @click.group(
@@ -59,7 +61,7 @@ def fetch(key: str, revision: str | None, as_json: bool) -> None:
             f"byte; found --revision {revision}. Leave it out, or download that commit and use 'scfm weights add'."
         )
         raise ModelError(msg, "other-revision")
-    shown = _show_progress if sys.stderr.isatty() else _no_progress
+    shown = _Progress() if sys.stderr.isatty() else _no_progress
     found = fetch_weights(spec, on_progress=shown, stop=lambda: False)
     if sys.stderr.isatty():
         click.echo(_CLEAR_LINE, nl=False, err=True)
@@ -172,10 +174,19 @@ def _fields(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
+class _Progress:
+    """Tells on a terminal how far a download is, a few times a second."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def __call__(self, done: int, total: int, file: str) -> None:
+        if time.monotonic() < self._next and done < total:
+            return
+        self._next = time.monotonic() + _TELL_SECONDS
+        line = f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB: {file}"[: shutil.get_terminal_size()[0] - 1]
+        click.echo(f"{_CLEAR_LINE}{line}", nl=False, err=True)
+
+
 def _no_progress(done: int, total: int, file: str) -> None:
     return
-
-
-def _show_progress(done: int, total: int, file: str) -> None:
-    line = f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB: {file}"[: shutil.get_terminal_size()[0] - 1]
-    click.echo(f"{_CLEAR_LINE}{line}", nl=False, err=True)
