@@ -45,20 +45,18 @@ def main() -> None:
     """Ask, wait, show."""
     page_head("Perturbation", "Which cells move when a gene is changed in the model's input?")
     dataset = chosen_dataset()
+    names = list(MODES)
+    chosen = st.segmented_control(
+        "What to ask", names, default=names[0], required=True, key="perturb:mode", persist_state="session", help=HELP,
+    )  # fmt: skip
+    mode = MODES[chosen]
     left, right = st.columns([1, 3], gap="medium")
-    asked = found = mode = None
+    asked = found = None
     with left, errors_as_text():
-        names = list(MODES)
-        mode = MODES[
-            st.segmented_control(
-                "What to ask", names, default=names[0], required=True, key="perturb:mode", persist_state="session",
-                help=HELP,
-            )
-        ]  # fmt: skip
         asked = mode.controls(dataset)
     with right, errors_as_text():
-        found = None if mode is None else mode.beside(asked)
-    if mode is not None and found is not None:
+        found = mode.beside(asked)
+    if found is not None:
         with errors_as_text():
             mode.below(asked, found)
 

@@ -16,6 +16,7 @@ from scfm_core.dataset import Dataset
 from scfm_core.plots.attention import attention_map
 
 _NAMES_LISTED = 2000
+_HEIGHT = 740  # the names of 40 genes can be read, and the picture stands on one screen
 _number, _text = st.column_config.NumberColumn, st.column_config.TextColumn
 HEAD_COLUMNS = {
     "head": _number("Head"),
@@ -97,7 +98,7 @@ def _picture(dataset: Dataset, request: ReadAttention, attention: Attention, hea
     model = request.baseline.model
     cell = str(cell_table(dataset).index[request.cell])
     figure = attention_map(attention, head=head, where=f"{model.title}, layer {request.layer}, cell {cell}")
-    draw(figure, f"attention:{request.identity[:10]}")
+    draw(figure, f"attention:{request.identity[:10]}", height=_HEIGHT)
     say(figure)
     pairs = most_attended(attention, head=head)
     heads = head_summary(attention)

@@ -60,10 +60,10 @@ def _controls(dataset: Dataset) -> EmbedGenes | StaticGeneVectors | None:
         persist_state="session",
     )  # fmt: skip
     model = specs[keys.index(name)]
-    kind = st.segmented_control(
-        "Which vector", [IN_CELLS, STATIC], default=IN_CELLS, required=True, key=f"{key}:kind",
-        persist_state="session", help="In these cells: what the model makes of the gene in its cell, the mean over the "
-        "cells that hold it. Before any cell: the entry of the gene in the model's own table.",
+    kind = st.selectbox(
+        "Which vector", [IN_CELLS, STATIC], key=f"{key}:kind", persist_state="session",
+        help="In these cells: what the model makes of the gene in its cell, the mean over the cells that hold it. "
+        "Before any cell: the entry of the gene in the model's own table.",
     )  # fmt: skip
     asked = StaticGeneVectors(dataset, model) if kind == STATIC else _in_cells(dataset, model, key)
     if st.button("Compute gene vectors", type="primary", key="gene-vectors", width="stretch"):

@@ -109,6 +109,8 @@ def build_question(dataset: Dataset, key: str) -> PerturbAsAuthors | None:
     if not complete or not (genes or how == EVERY):
         st.caption("Choose a gene." if complete else "Choose two states that differ.")
         return None
+    if cells is None:
+        return None
     singles = [_edit(kind, gene, quartiles) for gene in genes]
     edits = (tuple(singles),) if how == TOGETHER else tuple((single,) for single in singles)
     return PerturbAsAuthors(
@@ -150,10 +152,10 @@ def _choose_states(dataset: Dataset, key: str) -> tuple[States | None, bool]:
     columns = grouping_columns(dataset)
     if not columns:
         return None, True
-    way = st.segmented_control(
-        "What is measured", [SIMILARITY, STATES], default=SIMILARITY, required=True, key=f"{key}:way",
-        persist_state="session", help="How far cells move: the cosine between a cell's vector before and after. Toward "
-        "a state: whether the edited cells come closer to the mean vector of other cells.",
+    way = st.selectbox(
+        "What is measured", [SIMILARITY, STATES], key=f"{key}:way", persist_state="session",
+        help="How far cells move: the cosine between a cell's vector before and after. Toward a state: whether the "
+        "edited cells come closer to the mean vector of other cells.",
     )  # fmt: skip
     if way != STATES:
         return None, True
@@ -177,7 +179,7 @@ def _choose_states(dataset: Dataset, key: str) -> tuple[States | None, bool]:
 def _choose_cells(
     dataset: Dataset, key: str, edit: tuple[Kind, list[str]], states: States | None, *, every: bool
 ) -> CellSet | None:
-    """Let the cells be chosen, and how many of them at most; those that can be edited are drawn by chance."""
+    """Let the cells be chosen, and how many at most, drawn by chance; None with a word where none can be edited."""
     kind, genes = edit
     mask = np.ones(dataset.n_cells, dtype=bool)
     label = "all cells"

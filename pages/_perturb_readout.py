@@ -1,5 +1,7 @@
 """Genes edited and read out as the authors of a model do it: the answer."""
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -7,12 +9,38 @@ from pages._perturb_authors import EDITS, kind_of
 from pages._show import TableFile, downloads, draw, provenance, say, two_lines
 from pages._waiting import answer
 from pages._words import cells_of, count, counted, file_stem, plain, plain_number
+from scfm_core.analyses.authors_statistics import CELL, Statistic, statistics_of
 from scfm_core.analyses.authors_tables import symbols_of
 from scfm_core.analyses.perturb_as_authors import AuthorsReadout, PerturbAsAuthors
 from scfm_core.plots.authors_readout import SHIFT, SIMILARITY, readout_figure, similarity_words
 
 _GENES_SHOWN = 50
+_XLSX_ROWS = 50_000
 _number, _text = st.column_config.NumberColumn, st.column_config.TextColumn
+OF_A_STATE = {
+    "Shift_to_goal_end": "Shift toward",
+    "Shift_to_alt_end_": "Shift toward",
+    "Goal_end_vs_random_pval": "p,",
+    "Alt_end_vs_random_pval_": "p,",
+    "Goal_end_FDR": "FDR,",
+    "Alt_end_FDR_": "FDR,",
+}
+COLUMNS = {
+    "Gene_name": _text("Edited"),
+    "Affected_gene_name": _text("Other gene"),
+    "Cosine_sim_mean": _number("Cosine similarity, mean", format="%.6f", help="Over cells, before and after the edit. "
+                               "1: nothing moves."),  # fmt: skip
+    "Cosine_sim_stdev": _number("Standard deviation", format="%.2g", help="Of the cosine similarity over cells."),
+    "Test_avg_shift": _number("Cosine similarity, mean", format="%.6f", help="Over the cells that hold the gene, "
+                              "before and after the edit. 1: nothing moves."),  # fmt: skip
+    "Impact_component": _number("Impact", help="1: in the group of genes with the lower similarities, 0: in the "
+                                "other."),  # fmt: skip
+    "Impact_component_percent": _number("Cells with impact", format="%.3g %%", help="Share of the cells in which the "
+                                        "gene counts as one with impact."),  # fmt: skip
+    "Sig": _number("Significant", help="1: FDR toward the goal below 0.05."),
+    "N_Detections": _number("n cells", help="Cells in which the edit was made."),
+    "Ensembl_ID": _text("Gene id"),
+}
 
 
 def beside(asked: PerturbAsAuthors | None) -> AuthorsReadout | None:
@@ -37,26 +65,37 @@ def beside(asked: PerturbAsAuthors | None) -> AuthorsReadout | None:
 
 def below(asked: PerturbAsAuthors, readout: AuthorsReadout) -> None:
     """Show the tables and what was left out, and hand out the files."""
-    table = statistics(asked, readout)
-    columns = {name: _column(name) for name in table}
-    st.dataframe(table, hide_index=True, column_config=columns)
+    found = statistics_of(readout, symbols=symbols_of(asked.baseline.dataset))
+    _table(readout, found[0])
     for sentence in readout.left_out:
         st.caption(plain(sentence, longest=600))
     st.caption(f"{counted(readout.n_passes, 'cell')} went through {plain(asked.baseline.model.title)}.")
-    genes = _genes(asked, readout)
-    if genes is not None:
+    if len(found) > 1:
         st.subheader("The most affected other genes", anchor=False)
-        st.dataframe(genes.head(_GENES_SHOWN), hide_index=True, column_config={name: _column(name) for name in genes})
-        st.caption("A gene's vector depends on all genes of its cell: a low similarity is no evidence of regulation.")
-    _files(asked, readout, table)
+        genes = found[1].table[found[1].table["Affected"] != CELL]
+        _show(genes.nsmallest(_GENES_SHOWN, "Cosine_sim_mean"), readout)
+        st.caption(plain(found[1].in_words, longest=900))
+    _files(asked, readout, found)
 
 
-def statistics(asked: PerturbAsAuthors, readout: AuthorsReadout) -> pd.DataFrame:
-    """Return one row per edit: its genes, cells and means."""
-    table = readout.edits[["symbols", "n_cells", "gene_ids"]].assign(edit=readout.edits["edit"])
-    columns = [name for name in readout.cells if name == SIMILARITY or str(name).startswith(SHIFT)]
-    means = readout.cells.groupby("edit", sort=False)[columns].mean()
-    return table.merge(means, left_on="edit", right_index=True)
+def _table(readout: AuthorsReadout, found: Statistic) -> None:
+    """Show the authors' statistic, under plain words; a mean per edit where theirs is one row per cell."""
+    if found.name != "aggregate_data":
+        _show(found.table, readout)
+        st.caption(plain(found.in_words, longest=900))
+        return
+    means = found.table.groupby(["Gene_name", "Ensembl_ID"], sort=False)["Cosine_sim"]
+    table = pd.DataFrame({"Cosine_sim_mean": means.mean(), "Cosine_sim_stdev": means.std(ddof=0)})
+    table["N_Detections"] = means.size()
+    _show(table.reset_index().sort_values("Cosine_sim_mean", kind="stable"), readout)
+    st.caption("The cosine similarity of a cell's vector before and after, over cells; the file holds each cell.")
+
+
+def _show(table: pd.DataFrame, readout: AuthorsReadout) -> None:
+    columns = {name: _column(str(name), readout) for name in table}
+    shown = [str(name) for name, column in columns.items() if column is not None]
+    named = {name: table[name].str.replace(";", " + ") for name in ("Gene_name", "Affected_gene_name") if name in table}
+    st.dataframe(table.assign(**named)[shown], hide_index=True, column_config={name: columns[name] for name in shown})
 
 
 def _choose_number(asked: PerturbAsAuthors, readout: AuthorsReadout) -> str:
@@ -83,9 +122,11 @@ def _spoken(asked: PerturbAsAuthors, readout: AuthorsReadout, column: str) -> No
         found = f"{kind.doing} {genes} moves the vectors of {n_cells}{most}: the mean cosine similarity before and "
         found += f"after is {similarity_words(float(means[strongest]))} (1: nothing moves)."
     else:
-        toward = column.removeprefix(SHIFT)
-        found = f"{kind.doing} {genes} shifts the vectors of {n_cells} toward {toward}{most}: by "
-        found += f"{plain_number(float(means[strongest]))} on average, as a difference of cosines."
+        mean, state = float(means[strongest]), column.removeprefix(SHIFT)
+        where = f"toward {state}" if mean >= 0 else f"away from {state}"
+        most = most if mean >= 0 else most.replace("most", "least")
+        found = f"{kind.doing} {genes} shifts the vectors of {n_cells} {where}{most}: by "
+        found += f"{plain_number(abs(mean))} on average, as a difference of cosines."
     with st.container(border=True, key="spoken"):
         st.markdown(plain(f"{found} This is a statement about the model's input, not an experiment.", longest=900))
 
@@ -101,54 +142,45 @@ def _joined(symbols: str) -> str:
     return symbols.replace(";", " + ")
 
 
-def _genes(asked: PerturbAsAuthors, readout: AuthorsReadout) -> pd.DataFrame | None:
-    """Return the mean similarity of each other gene under each edit, the lowest first."""
-    if readout.genes.empty:
-        return None
-    grouped = readout.genes.groupby(["edit", "gene_id"], observed=True)[SIMILARITY]
-    table = grouped.agg(["mean", "size"]).reset_index().rename(columns={"mean": SIMILARITY, "size": "n_cells"})
-    symbol = symbols_of(asked.baseline.dataset)
-    table.insert(0, "symbol", [symbol.get(gene_id, gene_id) for gene_id in table["gene_id"]])
-    table["symbols"] = table["edit"].map(_labels(readout))
-    order = ["symbols", "symbol", SIMILARITY, "n_cells", "gene_id"]
-    return table.sort_values(SIMILARITY, kind="stable", ignore_index=True)[order]
+def _column(name: str, readout: AuthorsReadout) -> object:
+    """Return how a column of the authors is headed; None where it is left to the files."""
+    for start, words in OF_A_STATE.items():
+        if name.startswith(start):
+            return _headed(words, name.removeprefix(start) or readout.states[1])
+    return COLUMNS.get(name)
 
 
-def _column(name: str) -> object:
-    if name.startswith(SHIFT):
-        return _number(
-            f"Shift toward {name.removeprefix(SHIFT)}", format="%.3g",
-            help="Mean over cells of the cosine with the state's mean vector, after minus before.",
-        )  # fmt: skip
-    return {
-        "symbols": _text("Edited"),
-        "symbol": _text("Gene"),
-        SIMILARITY: _number("Cosine similarity", format="%.6f", help="Mean over cells; 1: nothing moves."),
-        "n_cells": _number("n cells"),
-        "edit": _text("Edit"),
-        "gene_ids": _text("Gene ids"),
-        "gene_id": _text("Gene id"),
-    }.get(name, _text(name))
+def _headed(words: str, state: str) -> object:
+    hints = {
+        "Shift toward": "Mean over cells of the cosine with the state's mean vector, after minus before; no unit.",
+        "p,": "Rank sum test of this gene's shifts against those of all genes together.",
+        "FDR,": "The p adjusted by Benjamini and Hochberg over the genes.",
+    }
+    return _number(f"{words} {state}", format="%.3g" if words == "Shift toward" else "%.2g", help=hints[words])
 
 
-def _files(asked: PerturbAsAuthors, readout: AuthorsReadout, table: pd.DataFrame) -> None:
-    dataset, model = asked.baseline.dataset, asked.baseline.model
+def _files(asked: PerturbAsAuthors, readout: AuthorsReadout, found: tuple[Statistic, ...]) -> None:
     facts = provenance(
-        dataset,
+        asked.baseline.dataset,
         asked,
-        model=model.title,
+        model=asked.baseline.model.title,
         readout="as the authors of Geneformer compute it",
         states=", ".join(readout.states) or "none",
         left_out=" ".join(readout.left_out) or "nothing",
     )
-    few = len(table) <= 10_000
-    tables = [
-        TableFile(label="Statistics", table=lambda: table, about=facts, spreadsheet=few),
-        TableFile(label="Per cell", table=lambda: readout.cells, about=facts, spreadsheet=False),
-    ]
+    tables = [TableFile(label="Per cell", table=lambda: readout.cells, about=facts, spreadsheet=False)]
+    for one in found:
+        label = "Gene statistics" if one.file == "gene_statistics" else "Statistics"
+        about = {**facts, "statistic": one.name, "what it says": one.in_words}
+        few = len(one.table) <= _XLSX_ROWS
+        tables.append(TableFile(label=label, table=partial(_table_of, one), about=about, spreadsheet=few))
     if not readout.genes.empty:
         tables.append(TableFile(label="Per gene", table=lambda: readout.genes, about=facts, spreadsheet=False))
     downloads("readout-tables", stem=_stem(asked, readout), tables=tables)
+
+
+def _table_of(statistic: Statistic) -> pd.DataFrame:
+    return statistic.table
 
 
 def _stem(asked: PerturbAsAuthors, readout: AuthorsReadout) -> str:

@@ -157,7 +157,10 @@ def _title(name: str, mean: float, column: str, n_edits: int) -> str:
     if column == SIMILARITY:
         return f"{name} moves the cells{strongest}: mean cosine similarity {similarity_words(mean)}"
     state = one_line(column.removeprefix(SHIFT), longest=30)
-    return f"{name} shifts the cells toward {state}{strongest}: {plain_number(mean)} on average"
+    if mean < 0:  # then all are
+        strongest = strongest.replace("most", "least")
+        return f"{name} shifts the cells away from {state}{strongest}: by {plain_number(-mean)} on average"
+    return f"{name} shifts the cells toward {state}{strongest}: by {plain_number(mean)} on average"
 
 
 def _meaning(column: str) -> str:

@@ -117,3 +117,8 @@ def settle_transfers(app: AppTest) -> AppTest:
         assert time.monotonic() < until, transfers().running()
         time.sleep(0.1)
     return settle(app)
+
+
+def choose(app: AppTest, key: str, value: str) -> None:
+    """Set the select box whose key holds some words."""
+    next(box for box in app.selectbox if key in (box.key or "")).set_value(value)

@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from pages._state import engine
 from scfm_core.analyses.embed_cells import EmbedCells
@@ -15,7 +14,7 @@ from scfm_core.cell_set import CellSet
 from scfm_core.dataset import Dataset, subset_dataset
 from scfm_core.intake import DEMOS
 from scfm_core.registry import find_model
-from tests.pages.conftest import ROOT, settle, texts
+from tests.pages.conftest import ROOT, choose, settle, texts
 
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[0-9]*.py"))
 
@@ -219,11 +218,6 @@ def test_what_is_our_fault_is_shown_with_the_number_of_its_job(open_page, tiny_d
     job = next(job for job in engine().jobs() if job.request == EmbedCells(broken, find_model("pca")))
     assert f"job {job.id}" in app.error[0].value
     assert not app.exception
-
-
-def choose(app: AppTest, key: str, value: str) -> None:
-    """Set the select box whose key holds some words."""
-    next(box for box in app.selectbox if key in (box.key or "")).set_value(value)
 
 
 def as_csv(dataset: Dataset) -> bytes:
