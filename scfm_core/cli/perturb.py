@@ -105,7 +105,9 @@ def _request(dataset: Dataset, options: Mapping[str, Any]) -> "PerturbGenes":
     if not groups:
         msg = "--readout matched needs --delete with genes, such as --delete LYZ,CD3D; found none."
         raise RequestError(msg, "no-genes")
-    edits = [tuple(dict.fromkeys(map(Delete, find_genes(dataset, names)))) for names in groups]
+    names = [name for group in groups for name in group]
+    gene_id = dict(zip(names, find_genes(dataset, names), strict=True))  # all at once, so that all unknown are told
+    edits = [tuple(dict.fromkeys(Delete(gene_id[name]) for name in group)) for group in groups]
     return PerturbGenes(
         baseline=chosen(options).embeddings(dataset)[0],
         edits=tuple(dict.fromkeys(edits)),

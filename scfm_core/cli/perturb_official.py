@@ -120,13 +120,14 @@ def gene_ids_of(dataset: Dataset, model: ModelSpec, names: Sequence[str]) -> tup
     own = {symbol.upper(): gene_id for symbol, gene_id in _symbols_of(model).items()}
     in_dataset = {symbol.upper(): gene_id for symbol, gene_id in _symbols(dataset)}
     table = gene_table(dataset.organism).ids
-    found = []
+    found: dict[str, str | None] = {}
     for name in names:
         written = without_version(name).upper()
-        gene_id = written if is_ensembl(written) else None
-        gene_id = gene_id or in_dataset.get(written) or own.get(written) or table.get(written)
-        found.append(gene_id or find_genes(dataset, [name])[0])  # which refuses it, with near matches
-    return tuple(dict.fromkeys(found))
+        known = written if is_ensembl(written) else in_dataset.get(written)
+        found[name] = known or own.get(written) or table.get(written)
+    missing = [name for name, gene_id in found.items() if gene_id is None]
+    found |= zip(missing, find_genes(dataset, missing), strict=True)  # which refuses them, with near matches
+    return tuple(dict.fromkeys(gene_id for gene_id in found.values() if gene_id is not None))
 
 
 def _symbols(dataset: Dataset) -> list[tuple[str, str]]:
