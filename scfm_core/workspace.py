@@ -20,7 +20,7 @@ class Workspace:
         return cls(Path(named).expanduser().resolve() if named else user_data_path("scfm-explorer"))
 
     def folder(self, name: str) -> Path:
-        """Return the sub-folder ``name`` (``datasets``, ``answers``, ``weights``, ``uploads``, ``scratch``)."""
+        """Return the sub-folder ``name`` (``datasets``, ``answers``, ``weights``, ``downloads``, ``uploads``, ...)."""
         path = self.root / name
         path.mkdir(parents=True, exist_ok=True)
         return path
