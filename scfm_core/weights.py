@@ -80,6 +80,7 @@ def with_weights(spec: ModelSpec, folder: Path, *, dictionaries: Path | None = N
         If the model has no weights, or these are not weights of it.
     """
     _check_needs_weights(spec)
+    folder = folder.expanduser()
     if spec.published is None or (folder / "vocabulary.json").is_file():
         return _own_format(spec, folder.resolve())
     sources = [described(path) for path in spec.published.convert.sources(folder, dictionaries)]
@@ -114,6 +115,7 @@ def add_weights(
         msg = f"The weights of {spec.title} come with the application; name others with --weights FOLDER instead."
         raise ModelError(msg, "not-published")
     spec = replace(spec, folder=None, weights=())  # in case a card comes in that has weights already
+    folder = folder.expanduser()
     if (folder / "vocabulary.json").is_file():
         return _copy(spec, folder.resolve())
     return _convert(spec, published, folder, dictionaries, name=spec.key, origin=origin)
