@@ -29,6 +29,8 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'  # older ones know no groups
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	for file in tests/benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 $(INSTALLED): requirements.lock pyproject.toml
