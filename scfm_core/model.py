@@ -71,6 +71,53 @@ class CellModel(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScreenEffort:
+    """What a first-order screen spends on each cell, beside three passes and one backward pass per goal.
+
+    Attributes
+    ----------
+    n_axes
+        Directions along which the size of a shift is estimated, a backward pass each.
+    n_cuts
+        Ranks behind which the move of all genes is computed exactly, a pass each.
+    """
+
+    n_axes: int = 3
+    n_cuts: int = 4
+
+
+@dataclass(frozen=True)
+class DeletionEstimates:
+    """How the vector of each cell would move if each of its genes were deleted, estimated.
+
+    Attributes
+    ----------
+    size
+        1 - cosine of the cell's vector before and after, one per token in the order of the tokens, shape
+        ``(n_tokens,)``, float64; NaN for a special token, and in a cell with fewer than two genes.
+    goals
+        Cosine of the cell's vector with each goal state, after minus before, shape ``(n_goals, n_tokens)``, float64;
+        NaN likewise.
+    """
+
+    size: NDArray[np.float64]
+    goals: NDArray[np.float64]
+
+
+class ScreenedModel(CellModel, Protocol):
+    """A model that can estimate all deletions of a cell from a few passes; those whose card has ``screen``."""
+
+    def estimate_deletions(
+        self, tokens: Tokens, options: EmbedOptions, *, goals: NDArray[np.float64], effort: ScreenEffort
+    ) -> DeletionEstimates:
+        """Estimate every deletion in ONE batch of cells, always in float32.
+
+        ``goals`` are goal states, shape ``(n_goals, embedding_size)``. Raises MemoryError where the batch does not fit
+        the device.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
 class WeightFile:
     """A file of weights: its name in the weights folder, its size and its hash."""
 

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from scfm_core.dataset import CellCounts
 from scfm_core.errors import ModelError, RequestError
-from scfm_core.model import CellStates, EmbedOptions
+from scfm_core.model import CellStates, DeletionEstimates, EmbedOptions, ScreenEffort
 from scfm_core.rank_values import rank_value_tokens
 from scfm_core.token_edits import Frame, deleted, moved_by_quartiles, moved_to_front
 from scfm_core.tokens import (
@@ -134,12 +134,15 @@ class RankBert:
     def _pooled(self, states: "Tensor", tokens: Tokens, pooling: str) -> NDArray[np.float32]:
         from scfm_core.tensors import first_per_cell, mean_per_cell
 
-        if pooling not in ("cls", "cell", "mean") or (pooling == "cls" and self._cls is None):
-            msg = f"These weights give a cell no vector by the pooling {pooling!r}. Choose the pooling 'cell'."
-            raise RequestError(msg, "unknown-pooling")
+        self._check_pooling(pooling)
         if pooling == "cls":
             return first_per_cell(states, tokens)
         return mean_per_cell(states, tokens, None if self._cls is None else ~self.special(tokens))
+
+    def _check_pooling(self, pooling: str) -> None:
+        if pooling not in ("cls", "cell", "mean") or (pooling == "cls" and self._cls is None):
+            msg = f"These weights give a cell no vector by the pooling {pooling!r}. Choose the pooling 'cell'."
+            raise RequestError(msg, "unknown-pooling")
 
     def special(self, tokens: Tokens) -> NDArray[np.bool_]:
         """Whether each token is a special one, shape ``(n_tokens,)``."""
@@ -176,6 +179,33 @@ class RankBert:
             msg = f"Hidden layer {layer} lies before the first layer and has no attention. Choose a higher layer."
             raise RequestError(msg, "unknown-layer")
         return attention_weights(self.network, tokens, number=n_layers - 1)
+
+    def estimate_deletions(
+        self, tokens: Tokens, options: EmbedOptions, *, goals: NDArray[np.float64], effort: ScreenEffort
+    ) -> DeletionEstimates:
+        """See `ScreenedModel.estimate_deletions` and `scfm_core.first_order`; cells of one length go together."""
+        import torch
+
+        from scfm_core.first_order import Reading, deletion_estimates
+        from scfm_core.tensors import layers_to_run
+
+        self._check_pooling(options.pooling)
+        reading = Reading(
+            n_layers=layers_to_run(self.network.shape.num_hidden_layers, options.layer),
+            first_token=options.pooling == "cls",
+            n_before=self.frame.n_before,
+            n_after=self.frame.n_after,
+        )
+        device = next(self.network.parameters()).device
+        size, shifts = np.empty(len(tokens.genes)), np.empty((len(goals), len(tokens.genes)))
+        for length in np.unique(tokens.lengths[tokens.lengths > 0]):
+            starts = tokens.offsets[:-1][tokens.lengths == length]
+            where = starts[:, None] + np.arange(length)
+            ids = torch.from_numpy(tokens.genes[where].astype(np.int64)).to(device)
+            states = torch.from_numpy(goals).to(device, torch.float32)
+            sizes, toward = deletion_estimates(self.network, ids, reading, goals=states, effort=effort)
+            size[where], shifts[:, where] = sizes.cpu().numpy(), toward.transpose(0, 1).cpu().numpy()
+        return DeletionEstimates(size, shifts)
 
     def static_gene_vectors(self) -> NDArray[np.float32]:
         """Return the vector of each position of the vocabulary before any cell is read.
