@@ -8,13 +8,15 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 
 from scfm_core.analyses.embed_cells import EmbedCells
+from scfm_core.analyses.perturb_as_authors import PerturbAsAuthors, State, States
 from scfm_core.cluster import DaskExecutor, connect, start_cluster, visible_gpus
 from scfm_core.dataset import subset_dataset
-from scfm_core.engine import Engine
+from scfm_core.engine import Engine, ThreadExecutor
 from scfm_core.errors import Cancelled, RequestError, ScfmError
 from scfm_core.registry import find_model
 from scfm_core.store import Store
@@ -238,3 +240,21 @@ def test_gpus_are_those_that_the_environment_allows(monkeypatch):
     assert visible_gpus() == ["2", "5"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert visible_gpus() == []
+
+
+def test_workers_read_out_as_the_authors_do(engine, demo_dataset, tmp_path):
+    first = np.arange(demo_dataset.n_cells) < 24
+    dataset = subset_dataset(demo_dataset, first, title="24 cells", note="The first 24 cells.")
+    here = Engine(Store(tmp_path / "here"), ThreadExecutor(["cpu"]))
+    column = dataset.roles["cell_type"]
+    one, other = dataset.cells()[column].astype(str).value_counts().index[:2]
+    question = PerturbAsAuthors(
+        EmbedCells(dataset, find_model("scfm-mini")),
+        every_gene="delete",
+        max_genes=12,
+        states=States(State(column, one), State(column, other)),
+    )
+    answers = [each.compute(question) for each in (here, engine)]
+    here.close()
+    assert len(answers[0].cells) >= 12
+    pd.testing.assert_frame_equal(answers[0].cells, answers[1].cells, rtol=0, atol=1e-7)
