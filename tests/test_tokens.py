@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scfm_core.tokens import Tokens, batches_by_length, concatenate, without_genes
+from scfm_core.tokens import Tokens, batches_by_length, concatenate, genes_only, places_in_cells, without_genes
 
 rows = st.lists(st.lists(st.integers(0, 9), max_size=6, unique=True), min_size=1, max_size=6)
 
@@ -44,6 +44,18 @@ def test_holds(cells, gene):
 def test_without_genes_moves_the_others_up(cells, genes):
     edited = without_genes(tokens_of(cells), np.array(sorted(genes), dtype=np.int64))
     assert cells_of(edited) == [[gene for gene in cell if gene not in genes] for cell in cells]
+
+
+@given(rows, st.sets(st.integers(0, 9)))
+def test_genes_only_leaves_special_tokens_out(cells, special):
+    gene_ids = ["" if position in special else f"g{position}" for position in range(10)]
+    left = genes_only(tokens_of(cells), gene_ids)
+    assert cells_of(left) == [[gene for gene in cell if gene not in special] for cell in cells]
+
+
+@given(rows)
+def test_places_count_from_the_start_of_each_cell(cells):
+    assert places_in_cells(tokens_of(cells)).tolist() == [place for cell in cells for place in range(len(cell))]
 
 
 @given(st.lists(rows, min_size=1, max_size=4))
