@@ -49,7 +49,7 @@ class Tokens:
     def take(self, cells: NDArray[np.integer[Any]]) -> "Tokens":
         """Return the tokens of some cells, in the order asked for; a cell may be asked for twice."""
         rows = csr_matrix((self.values, self.genes, self.offsets), shape=(self.n_cells, _ANY_GENE))[cells]
-        return Tokens(rows.indices, rows.data, rows.indptr.astype(np.int64))
+        return Tokens(rows.indices.astype(np.int32, copy=False), rows.data, rows.indptr.astype(np.int64))
 
     def holds(self, gene: int) -> NDArray[np.bool_]:
         """Whether each cell holds a gene of the vocabulary, shape ``(n_cells,)``."""
