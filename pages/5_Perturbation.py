@@ -21,19 +21,19 @@ class Mode:
     controls
         Lets a question be put together, and returns the one that was asked.
     beside
-        Shows the first of the answer beside the controls, and returns what `below` shows; None while there is none.
+        Shows the answer beside the controls, and returns what `below` shows; None where nothing goes there.
     below
-        Shows the rest over the whole width.
+        Shows the rest of the answer over the whole width.
     """
 
     controls: Callable[[Dataset], Any]
     beside: Callable[[Any], Any]
-    below: Callable[[Any, Any], None]
+    below: Callable[[Any, Any], None] | None = None
 
 
 MODES = {
     "Chosen genes": Mode(_perturb_chosen.controls, _perturb_effects.beside, _perturb_effects.below),
-    "As the authors": Mode(_perturb_authors.controls, _perturb_readout.beside, _perturb_readout.below),
+    "As the authors": Mode(_perturb_authors.controls, _perturb_readout.beside),
 }
 HELP = (
     "Chosen genes: switched off, beside random genes of like abundance and beside PCA. As the authors: deleted, "
@@ -56,7 +56,7 @@ def main() -> None:
         asked = mode.controls(dataset)
     with right, errors_as_text():
         found = mode.beside(asked)
-    if found is not None:
+    if found is not None and mode.below is not None:
         with errors_as_text():
             mode.below(asked, found)
 

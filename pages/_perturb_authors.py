@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from pages._models import usable_models
 from pages._perturb_asking import choose_genes, choose_model, choose_some_cells, cost_words, group_names
 from pages._state import grouping_columns
 from pages._waiting import stored
-from pages._words import cells_of
+from pages._words import cells_of, count, plain
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.perturb_as_authors import Kind, PerturbAsAuthors, State, States, estimated_passes
 from scfm_core.cell_set import CellSet
@@ -21,7 +22,7 @@ from scfm_core.tokens import Activate, Delete, GeneEdit, Inhibit, Overexpress
 ONE_BY_ONE, TOGETHER, EVERY = "One by one", "Together", "Each gene of a cell"
 SIMILARITY, STATES = "How far cells move", "Toward a state"
 _GENES_GUESSED = 1000
-_SEED = 42  # the authors' own, for the cells that are drawn
+_SEED = 42  # the authors' own
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,10 @@ def build_question(dataset: Dataset, key: str) -> PerturbAsAuthors | None:
     )  # fmt: skip
     genes = [] if how == EVERY else choose_genes(dataset, key, "Genes", "Type a symbol.")
     states, complete = _choose_states(dataset, key)
-    cells = _choose_cells(dataset, key, (kind, genes), states, every=how == EVERY)
-    max_genes, gene_level = _choose_more(key, every=how == EVERY)
+    among, label = _choose_among(dataset, key, genes, states)
+    most, max_genes, gene_level = _choose_more(key, every=how == EVERY)
+    held = among if kind == "overexpress" or not genes else among & _holding(dataset, genes)
+    cells = _drawn(dataset, held, label, most)
     if not complete or not (genes or how == EVERY):
         st.caption("Choose a gene." if complete else "Choose two states that differ.")
         return None
@@ -176,39 +179,42 @@ def _choose_states(dataset: Dataset, key: str) -> tuple[States | None, bool]:
     return States(found[0], found[1], tuple(found[2:])), True
 
 
-def _choose_cells(
-    dataset: Dataset, key: str, edit: tuple[Kind, list[str]], states: States | None, *, every: bool
-) -> CellSet | None:
-    """Let the cells be chosen, and how many at most, drawn by chance; None with a word where none can be edited."""
-    kind, genes = edit
-    mask = np.ones(dataset.n_cells, dtype=bool)
-    label = "all cells"
-    if states is None:
-        _, cells = choose_some_cells(dataset, key, genes)
-        if cells is not None:
-            mask, label = cells.mask, cells.label
-    else:
-        mask, label = states.start.mask(dataset), states.start.value
-    most = st.number_input(
-        "Cells, at most", 1, 100_000, 5 if every else 200, key=f"{key}:most:{every}", persist_state="session",
-        help="Drawn by chance, with the seed of the authors (42), among the cells that can be edited.",
-    )  # fmt: skip
-    if genes and kind != "overexpress":
-        mask = mask & np.any([dataset.expression(gene_id) > 0 for gene_id in genes], axis=0)
+def _choose_among(
+    dataset: Dataset, key: str, genes: list[str], states: States | None
+) -> tuple[NDArray[np.bool_], str]:
+    """Let the cells be chosen: those of the start state, or what one wants; returns them and what they are called."""
+    if states is not None:
+        return states.start.mask(dataset), states.start.value
+    _, cells = choose_some_cells(dataset, key, genes)
+    return (np.ones(dataset.n_cells, dtype=bool), "all cells") if cells is None else (cells.mask, cells.label)
+
+
+def _holding(dataset: Dataset, genes: list[str]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = np.any([dataset.expression(gene_id) > 0 for gene_id in genes], axis=0)
+    return found
+
+
+def _drawn(dataset: Dataset, mask: NDArray[np.bool_], label: str, most: int) -> CellSet | None:
+    """Return the cells to edit, drawn by chance where there are more than wanted; None, with a word, where none is."""
     places = np.flatnonzero(mask)
     if not len(places):
-        st.caption(f"No cell of {label} holds the chosen genes.")
+        st.caption(f"No cell of {plain(label)} holds the chosen genes.")
         return None
     if len(places) <= most:
         return CellSet.from_mask(label, mask)
-    drawn = np.sort(np.random.default_rng(_SEED).choice(places, int(most), replace=False))
-    st.caption(f"{cells_of(int(most))} of the {cells_of(len(places))} that can be edited.")
+    drawn = np.sort(np.random.default_rng(_SEED).choice(places, most, replace=False))
+    st.caption(f"{cells_of(most)} of the {count(len(places))} that can be edited, drawn by chance. More can be chosen.")
     return CellSet.from_positions(label, drawn.tolist(), dataset.n_cells)
 
 
-def _choose_more(key: str, *, every: bool) -> tuple[int | None, bool]:
-    with st.expander("More: single genes" if not every else "More: how many genes"):
+def _choose_more(key: str, *, every: bool) -> tuple[int, int | None, bool]:
+    """Let be chosen how many cells are edited at most, how many genes of each, and whether single genes count."""
+    with st.expander("More: how many cells, other genes"):
         most = st.number_input(
+            "Cells, at most", 1, 100_000, 5 if every else 200, key=f"{key}:most:{every}", persist_state="session",
+            help="Drawn by chance among the cells that can be edited, always the same ones.",
+        )  # fmt: skip
+        most_genes = st.number_input(
             "Genes per cell, at most", 2, 4096, 200, key=f"{key}:genes-most", persist_state="session",
             help="Those that stand first in the cell's list.",
         ) if every else None  # fmt: skip
@@ -216,7 +222,7 @@ def _choose_more(key: str, *, every: bool) -> tuple[int | None, bool]:
             "Compare every other gene too", False, key=f"{key}:gene-level", persist_state="session",
             help="The cosine of each other gene's vector before and after, in each cell. A long table.",
         )  # fmt: skip
-    return None if most is None else int(most), gene_level
+    return int(most), None if most_genes is None else int(most_genes), gene_level
 
 
 @st.cache_data(show_spinner=False, max_entries=256)

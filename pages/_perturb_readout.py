@@ -14,7 +14,7 @@ from scfm_core.analyses.authors_tables import symbols_of
 from scfm_core.analyses.perturb_as_authors import AuthorsReadout, PerturbAsAuthors
 from scfm_core.plots.authors_readout import SHIFT, SIMILARITY, readout_figure, similarity_words
 
-_GENES_SHOWN = 50
+_GENES_SHOWN, _OFTEN = 50, 3
 _XLSX_ROWS = 50_000
 _number, _text = st.column_config.NumberColumn, st.column_config.TextColumn
 OF_A_STATE = {
@@ -43,8 +43,8 @@ COLUMNS = {
 }
 
 
-def beside(asked: PerturbAsAuthors | None) -> AuthorsReadout | None:
-    """Show the finding and its figure, or what the page is about to show; return the answer where it is there."""
+def beside(asked: PerturbAsAuthors | None) -> None:
+    """Show the finding, its figure, the tables and the files; or what the page is about to show."""
     readout = None if asked is None else answer(asked)
     if asked is None or readout is None:
         two_lines(
@@ -53,17 +53,21 @@ def beside(asked: PerturbAsAuthors | None) -> AuthorsReadout | None:
             "That real cells would go there. Without random genes beside it, a shift also tells how strongly the model "
             "reads a gene: the choice Chosen genes has them.",
         )
-        return None
+        return
     column = _choose_number(asked, readout)
-    _spoken(asked, readout, column)
-    figure = readout_figure(readout.cells, column, labels=_labels(readout), doing=EDITS[kind_of(asked)].doing)
+    cells, n_rare = _often_made(readout)
+    _spoken(asked, readout, cells, column)
+    figure = readout_figure(cells, column, labels=_labels(readout), doing=EDITS[kind_of(asked)].doing)
     draw(figure, f"readout:{asked.identity[:10]}:{column}")
     say(figure)
+    if n_rare:
+        words = f"{count(n_rare)} of the {counted(len(readout.edits), 'edit')} were made in fewer than {_OFTEN} cells"
+        st.caption(f"{words}; they stand in the table and not in the figure.")
     downloads("readout", stem=_stem(asked, readout), figure=figure)
-    return readout
+    _tables(asked, readout)
 
 
-def below(asked: PerturbAsAuthors, readout: AuthorsReadout) -> None:
+def _tables(asked: PerturbAsAuthors, readout: AuthorsReadout) -> None:
     """Show the tables and what was left out, and hand out the files."""
     found = statistics_of(readout, symbols=symbols_of(asked.baseline.dataset))
     _table(readout, found[0])
@@ -94,6 +98,7 @@ def _table(readout: AuthorsReadout, found: Statistic) -> None:
 def _show(table: pd.DataFrame, readout: AuthorsReadout) -> None:
     columns = {name: _column(str(name), readout) for name in table}
     shown = [str(name) for name, column in columns.items() if column is not None]
+    shown = sorted(shown, key="Ensembl_ID".__eq__)  # the ids last
     named = {name: table[name].str.replace(";", " + ") for name in ("Gene_name", "Affected_gene_name") if name in table}
     st.dataframe(table.assign(**named)[shown], hide_index=True, column_config={name: columns[name] for name in shown})
 
@@ -110,10 +115,21 @@ def _choose_number(asked: PerturbAsAuthors, readout: AuthorsReadout) -> str:
     return f"{SHIFT}{chosen}"
 
 
-def _spoken(asked: PerturbAsAuthors, readout: AuthorsReadout, column: str) -> None:
+def _often_made(readout: AuthorsReadout) -> tuple[pd.DataFrame, int]:
+    """Return the rows of the edits that were made in at least three cells, and how many were not; all where none was.
+
+    The mean of one or two cells is extreme by chance.
+    """
+    often = readout.edits.loc[readout.edits["n_cells"] >= _OFTEN, "edit"]
+    if often.empty:
+        return readout.cells, 0
+    return readout.cells[readout.cells["edit"].isin(set(often))], len(readout.edits) - len(often)
+
+
+def _spoken(asked: PerturbAsAuthors, readout: AuthorsReadout, cells: pd.DataFrame, column: str) -> None:
     """Say what the strongest edit did, in words that can be repeated."""
     kind = EDITS[kind_of(asked)]
-    means = readout.cells.groupby("edit", sort=False)[column].mean()
+    means = cells.groupby("edit", sort=False)[column].mean()
     strongest = means.idxmin() if column == SIMILARITY else means.idxmax()
     row = readout.edits.set_index("edit").loc[strongest]
     genes, n_cells = _joined(str(row["symbols"])), cells_of(int(row["n_cells"]))

@@ -101,10 +101,11 @@ def _over_cells(values: list[FloatArray], names: list[str], column: str, doing: 
         for place, (name, part) in enumerate(zip(names, values, strict=True))
     )
     first = float(values[0].mean())
+    margin = 0.6 + max(3 - len(values), 0) / 2  # a single violin would fill the whole width
     return Figure(
         panels=(
             Panel(
-                x=Axis(title="What was edited, n cells", limits=(-0.6, len(values) - 0.4), ticks=ticks),
+                x=Axis(title="What was edited, n cells", limits=(-margin, len(values) - 1 + margin), ticks=ticks),
                 y=Axis(title=axis_words(column), limits=_limits(everything, still), grid=True),
                 marks=tuple(marks),
             ),
