@@ -4,11 +4,12 @@ import streamlit as st
 
 from pages._state import engine, workspace
 from pages._words import count, plain
+from scfm_core.converted import read_manifest
 from scfm_core.dataset import Dataset
 from scfm_core.errors import ModelError
 from scfm_core.model import ModelSpec
 from scfm_core.registry import all_models
-from scfm_core.weights import installed, weights_here
+from scfm_core.weights import installed, weights_folder, weights_here
 
 
 def model_cards() -> list[ModelSpec]:
@@ -80,8 +81,27 @@ def model_card(spec: ModelSpec, *, embedded: bool) -> None:
             elif not is_here(spec):
                 st.badge("weights not here", color="orange")
         card_text(spec)
+        _origin(spec)
         if not is_here(spec):
             st.info(f"To get the weights: {plain(spec.how_to_get, longest=600)}", icon=":material/download:")
+
+
+def _origin(spec: ModelSpec) -> None:
+    """Say where the weights of a published model came from, and whether they are those of its authors."""
+    folder = weights_folder(spec)
+    manifest = None if spec.published is None or folder is None else read_manifest(folder)
+    if spec.published is None or manifest is None:
+        return
+    source = manifest["source"]
+    own = [file for file in source.get("files", ()) if file["name"].endswith((".safetensors", ".bin"))]
+    if "repository" in source:
+        words = f"Weights from {source['repository']}, revision {source['revision'][:10]}, as published."
+    elif own and all(file.get("as_published") for file in own):
+        words = f"Weights from the folder {source['folder']}, the same as published."
+    else:
+        words = f"Weights from the folder {source['folder']}: not those that its authors published under this name."
+    for note in (words, *source.get("notes", ())):
+        st.caption(plain(note, longest=400))
 
 
 def card_text(spec: ModelSpec) -> None:
