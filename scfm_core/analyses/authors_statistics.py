@@ -4,7 +4,6 @@ Differences from their code, each named in a test: the two components of the mix
 and sampling leaves the state of Python's random numbers alone. None of these numbers treats donors as replicates.
 """
 
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,9 +13,9 @@ from numpy.typing import NDArray
 
 from scfm_core.analyses.perturb_as_authors import AuthorsReadout
 from scfm_core.analyses.perturbation_null import adjust_p
+from scfm_core.analyses.rank_sums import rank_sum_p, sampled
 from scfm_core.errors import RequestError
 
-MAX_POOLED = 100_000
 SIGNIFICANT_BELOW = 0.05
 SIMILARITY = "cosine_similarity"
 CELL = "cell_emb"
@@ -206,47 +205,6 @@ def mixture_model(readout: AuthorsReadout) -> pd.DataFrame:
     table["N_Detections"] = readout.edits.set_index("edit")["n_cells"]
     by = ["Impact_component", "Test_avg_shift"]
     return table.sort_values(by, ascending=[False, True], kind="stable").reset_index(drop=True)
-
-
-def rank_sum_p(
-    values: NDArray[np.float64], groups: NDArray[np.int64], pool: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Compare each group of values with one pool by a two-sided rank sum test.
-
-    Equal to ``scipy.stats.ranksums(pool, group)`` for each group, but the pool is sorted once.
-
-    Parameters
-    ----------
-    values, groups
-        Values, and the number of the group of each, shape ``(n,)``; no group is empty.
-    pool
-        Shape ``(n_pool,)``.
-
-    Returns
-    -------
-    p of each group, shape ``(n_groups,)``.
-    """
-    from scipy.stats import norm
-
-    ordered = np.sort(pool)
-    below, up_to = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
-    own = pd.Series(values).groupby(groups).rank(method="average").to_numpy()
-    rank_sums = np.bincount(groups, weights=own + (below + up_to) / 2)
-    n_pool, n_own = float(len(pool)), np.bincount(groups).astype(np.float64)
-    n_all = n_pool + n_own
-    of_pool = n_all * (n_all + 1) / 2 - rank_sums
-    z = (of_pool - n_pool * (n_all + 1) / 2) / np.sqrt(n_pool * n_own * (n_all + 1) / 12)
-    return np.asarray(2 * norm.sf(np.abs(z)))
-
-
-def sampled(values: NDArray[np.float64], *, most: int = MAX_POOLED) -> NDArray[np.float64]:
-    """Draw as the authors do where there are more than 100,000 values: without replacement, seed 42.
-
-    The generator is our own, so that Python's random numbers elsewhere stay as they were.
-    """
-    if len(values) <= most:
-        return values
-    return np.array(random.Random(42).sample(values.tolist(), k=most))
 
 
 def _against_all(readout: AuthorsReadout, column: str) -> NDArray[np.float64]:

@@ -185,7 +185,7 @@ def _require_edits(request: PerturbAsAuthors) -> None:
     if any(len({type(single) for single in edit}) > 1 for edit in request.edits):
         msg = "Expected edits of one kind in a group, found several. Ask for deletions and other edits one by one."
         raise RequestError(msg, "mixed-edit")
-    if len({frozenset(edit) for edit in request.edits}) < len(request.edits):
+    if len({_key(edit) for edit in request.edits}) < len(request.edits):
         msg = "The same edit stands in the request twice. Name each gene, or group of genes, once."
         raise RequestError(msg, "repeated-edit")
     if request.max_genes is not None and (request.every_gene is None or request.max_genes < 1):
@@ -194,6 +194,12 @@ def _require_edits(request: PerturbAsAuthors) -> None:
     if not 1 <= request.quartiles <= 3:
         msg = f"A gene moves by 1 to 3 quartiles of the ranks, found {request.quartiles}."
         raise RequestError(msg, "out-of-range")
+
+
+def _key(edit: tuple[GeneEdit, ...]) -> tuple[Kind, frozenset[str] | tuple[str, ...]]:
+    """Return what makes an edit another one: the order of the genes only where they are put to the front by it."""
+    kind, gene_ids = kind_of(edit[0]), tuple(single.gene_id for single in edit)
+    return kind, gene_ids if kind == "overexpress" else frozenset(gene_ids)
 
 
 def _require_model(request: PerturbAsAuthors) -> None:

@@ -18,12 +18,11 @@ from scfm_core.analyses.authors_statistics import (
     aggregate_gene_shifts,
     goal_state_shift,
     mixture_model,
-    rank_sum_p,
-    sampled,
     statistics_of,
     vs_null,
 )
 from scfm_core.analyses.perturb_as_authors import AuthorsReadout
+from scfm_core.analyses.rank_sums import rank_sum_p, sampled
 from scfm_core.errors import RequestError
 
 SIMILARITY = "cosine_similarity"

@@ -343,6 +343,8 @@ def test_the_cut_into_pieces_leaves_no_trace(engine, dataset, case, monkeypatch)
         ({"edits": ((),)}, "no-genes"),
         ({"edits": ((Delete(GENES[0]), Overexpress(GENES[1])),)}, "mixed-edit"),
         ({"edits": (edit(Delete, GENES[0]), edit(Delete, GENES[0]))}, "repeated-edit"),
+        ({"edits": (edit(Delete, GENES[0], GENES[1]), edit(Delete, GENES[1], GENES[0]))}, "repeated-edit"),
+        ({"edits": ((Inhibit(GENES[0], 1),), (Inhibit(GENES[0], 2),))}, "repeated-edit"),
         ({"edits": (edit(Delete, GENES[0]),), "max_genes": 3}, "out-of-range"),
         ({"every_gene": "inhibit", "quartiles": 4}, "out-of-range"),
         ({"every_gene": "delete", "states": States(State("state", "A"), State("state", "A"))}, "repeated-state"),
@@ -354,6 +356,15 @@ def test_a_question_without_sense_is_refused(dataset, cases, options, code):
     with pytest.raises(RequestError) as caught:
         question(dataset, cases["v1 cell"], **options)
     assert caught.value.code == code
+
+
+def test_the_order_of_a_group_matters_where_it_comes_to_the_front(engine, dataset, cases):
+    pair = GENES[:2]
+    edits = (edit(Overexpress, *pair), edit(Overexpress, *pair[::-1]))
+    cells = ask(engine, dataset, cases["v1 cell"], edits=edits).cells
+    one, other = (cells.loc[cells["edit"] == label, "cosine_similarity"].to_numpy() for label in cells["edit"].unique())
+    assert len(one) == N_CELLS - 2 == len(other)
+    assert (np.abs(one - other) > 1e-4).sum() > 8
 
 
 def test_a_model_that_does_not_read_ranks_is_refused(dataset):
