@@ -96,7 +96,7 @@ def deletion_estimates(
         If the cells do not fit the device.
     """
     with memory_errors():
-        return _Cells(network, ids, reading).estimates(goals.float(), effort)
+        return _Cells(network, ids, reading).estimates(goals, effort)
 
 
 class _Cells:
@@ -105,15 +105,15 @@ class _Cells:
     def __init__(self, network: GeneBert, ids: Tensor, reading: Reading) -> None:
         self._layers = list(network.bert.encoder.layer)[: reading.n_layers]
         self._reading = reading
-        n_tokens = ids.shape[1]
+        n_tokens, numbers = ids.shape[1], network.bert.embeddings.word_embeddings.weight.dtype
         self._at = torch.arange(n_tokens, device=ids.device)
         first, last = reading.n_before, n_tokens - reading.n_after
         self._gene = (self._at >= first) & (self._at < last)
         self.n_genes = max(last - first, 0)
         if self.n_genes < 2:
-            self._vector = torch.zeros((len(ids), network.shape.hidden_size), device=ids.device)
+            self._vector = torch.zeros((len(ids), network.shape.hidden_size), device=ids.device, dtype=numbers)
             return
-        self._weights = self._pooling_weights()
+        self._weights = self._pooling_weights().to(numbers)
         with torch.no_grad():
             up = torch.where(self._at > first, self._at - 1, self._at)  # the first gene has no better rank to go to
             self._start = network.bert.embeddings(ids, self._at.expand_as(ids))
@@ -149,7 +149,7 @@ class _Cells:
         return 1.0 if self._reading.first_token else self.n_genes / (self.n_genes - 1)
 
     def _pooling_weights(self) -> Tensor:
-        return (self._at == 0).float() if self._reading.first_token else self._gene.float() / self.n_genes
+        return self._at == 0 if self._reading.first_token else self._gene.double() / self.n_genes
 
     def _pooled(self, states: Tensor) -> Tensor:
         return torch.einsum("n,cnd->cd", self._weights, states)
@@ -227,7 +227,7 @@ class _Cells:
         return [self._line(states, half, directions[:, place]) for place in range(directions.shape[1])]
 
     def _line(self, states: Tensor, half: list[_Keys], direction: Tensor) -> _Line:
-        gate = step = torch.zeros(states.shape[:2], device=states.device)
+        gate = step = states.new_zeros(states.shape[:2])
         if not half:
             return _Line(gate, step)
         back = self._weights[:, None] * direction[:, None]
@@ -283,7 +283,7 @@ def _orthogonal_parts(goals: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
     goal = F.normalize(goals.double(), dim=-1)
     cosine = unit @ goal.mT
     across = goal[None] - cosine[..., None] * unit[:, None]
-    return F.normalize(across, dim=-1, eps=1e-30).float(), cosine
+    return F.normalize(across, dim=-1, eps=1e-30).to(vector.dtype), cosine
 
 
 def _principal_axes(points: Tensor, n_axes: int) -> Tensor:

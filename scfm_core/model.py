@@ -82,8 +82,8 @@ class ScreenEffort:
         Ranks behind which the move of all genes is computed exactly, a pass each.
     """
 
-    n_axes: int = 3
-    n_cuts: int = 4
+    n_axes: int = 2
+    n_cuts: int = 6
 
 
 @dataclass(frozen=True)

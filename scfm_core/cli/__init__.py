@@ -13,7 +13,7 @@ from scfm_core import __version__
 from scfm_core.errors import ScfmError
 
 COMMANDS = (
-    "serve", "info", "qc", "models", "weights", "embed", "attention", "umap", "markers", "perturb", "export",
+    "serve", "info", "qc", "models", "weights", "embed", "attention", "umap", "markers", "perturb", "screen", "export",
     "pretrain",
 )  # fmt: skip
 INTERRUPTED = 130

@@ -15,7 +15,7 @@ from scfm_core.checkpoints.catalogue import (
 )
 from scfm_core.checkpoints.conversion import GeneformerConversion
 from scfm_core.errors import ModelError
-from scfm_core.model import Arrays, ModelSpec, Published
+from scfm_core.model import Arrays, ModelSpec, Published, ScreenQuality
 from scfm_core.rank_bert import RankBert
 
 
@@ -63,6 +63,18 @@ _LIMITS = (
 )
 _LIMIT_V1 = "Malignant cells were left out of its training."
 _LIMIT_CANCER = "Continued on cancer studies: for healthy tissue the model before is the authors' choice."
+
+
+_SCREENS = {
+    "geneformer-v1-10m": ScreenQuality(
+        goal_spearman=0.999,
+        size_spearman=0.999,
+        goal_speedup=50.0,
+        size_speedup=50.0,
+        n_axes=2,
+        measured_on="to be measured",
+    )
+}
 
 
 def _parameters(key: str) -> int:
@@ -122,6 +134,7 @@ def _card(key: str, title: str, summary: str, training_data: str, limit: str) ->
         has_gene_vectors=True,
         has_attention=True,
         gene_edits=("delete", "overexpress", "inhibit", "activate"),
+        screen=_SCREENS.get(key),
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scfm_core.errors import ModelError
-from scfm_core.model import Arrays, ModelSpec, WeightFile
+from scfm_core.model import Arrays, ModelSpec, ScreenQuality, WeightFile
 from scfm_core.rank_bert import RankBert
 from scfm_core.resources import asset
 
@@ -89,6 +89,14 @@ SPECS = (
         default_layer=-1,
         has_gene_vectors=True,
         has_attention=True,
+        screen=ScreenQuality(
+            goal_spearman=0.998,
+            size_spearman=0.99,
+            goal_speedup=30.0,
+            size_speedup=35.0,
+            n_axes=2,
+            measured_on="to be measured",
+        ),
         gene_edits=("delete", "overexpress", "inhibit", "activate"),
         bundled_folder=asset("scfm-mini"),
     ),

@@ -1,0 +1,162 @@
+"""Figures of a screen of genes: its first genes, and its estimates beside exact deletions."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from scfm_core.errors import RequestError
+from scfm_core.plots.figure import (
+    MUTED,
+    Axis,
+    Figure,
+    FloatArray,
+    Line,
+    Mark,
+    Panel,
+    Points,
+    Rule,
+    Solid,
+    grouped_number,
+    one_line,
+    plain_number,
+)
+
+if TYPE_CHECKING:
+    from scfm_core.analyses.screen_genes import GeneScreen
+
+Ranking = Literal["size", "goal"]
+MAX_ROWS = 40
+_ESTIMATED, _EXACT = "#0072B2", "#E69F00"
+_RANK = {"size": "rank", "goal": "goal_rank"}
+_CAVEAT = (
+    "Estimated or exact, this is a movement of the model's vector after a token was taken out, not a measured response "
+    "of a cell. A gene can stand out because the model reads it strongly, without any role in the cell."
+)
+
+
+def first_genes(screen: "GeneScreen", *, by: Ranking = "size", n_genes: int = 20) -> Figure:
+    """Draw the first genes of a ranking: the estimate of each, and the exact value where it was computed.
+
+    Parameters
+    ----------
+    by
+        ``"size"`` of the shift, or shift toward the ``"goal"``.
+    n_genes
+        How many, at most 40.
+
+    Raises
+    ------
+    RequestError
+        If the screen has no goal and its ranking was asked for, or no gene is ranked.
+    """
+    _require(screen, by)
+    rank = _RANK[by]
+    rows = screen.table[screen.table[rank].notna()].sort_values(rank).head(min(n_genes, MAX_ROWS))
+    if rows.empty:
+        msg = "No gene is held by a tenth of the cells, so none is ranked. Choose more cells, or cells more alike."
+        raise RequestError(msg, "no-genes")
+    at = np.arange(len(rows), dtype=np.float64)
+    estimate, exact = (rows[f"{by}_{kind}"].to_numpy(dtype=np.float64) for kind in ("estimate", "exact"))
+    known = np.isfinite(exact)
+    marks: list[Mark] = [_dots(rows, estimate, at, _ESTIMATED, "estimated, all cells that hold the gene")]
+    if known.any():
+        marks.append(_dots(rows[known], exact[known], at[known], _EXACT, "exact, cells drawn", symbol="diamond"))
+    if by == "goal":
+        marks.insert(0, Rule(at=0.0, axis="x"))
+    ticks = tuple(
+        (float(place), f"{one_line(symbol, longest=20)} (n = {grouped_number(n)})")
+        for place, symbol, n in zip(at, rows["symbol"], rows["n_cells"], strict=True)
+    )
+    words = "move the cells most" if by == "size" else f"move the cells most toward {one_line(screen.goal, longest=30)}"
+    return Figure(
+        panels=(
+            Panel(
+                x=Axis(title=_title(screen, by), limits=_limits(np.concatenate([estimate, exact[known]])), grid=True),
+                y=Axis(title="Gene (n: cells that hold it)", limits=(len(rows) - 0.4, -0.6), ticks=ticks),
+                marks=tuple(marks),
+            ),
+        ),
+        title=f"{', '.join(one_line(name, longest=16) for name in rows['symbol'][:3])} {words}, by the estimate "
+        f"(n\u00a0=\u00a0{grouped_number(screen.n_cells)} cells)",
+        caption=f"Means over the cells that hold a gene. Blue: estimated. Orange: deleted exactly in those of "
+        f"{grouped_number(screen.n_sampled)} cells, drawn at random, that hold it. Genes that less than a tenth of the "
+        "cells hold are not ranked.",
+        caveat=_CAVEAT,
+        height_mm=float(np.clip(40 + 5.5 * len(rows), 70, 240)),
+        legend="below",
+    )
+
+
+def estimate_against_exact(screen: "GeneScreen", *, by: Ranking = "size") -> Figure:
+    """Draw the estimate of each confirmed gene against its exact value on the same cells, with the identity line.
+
+    Raises
+    ------
+    RequestError
+        If no gene was confirmed, or the screen has no goal and its shifts were asked for.
+    """
+    _require(screen, by)
+    columns = [f"{by}_exact", f"{by}_estimate_there"]
+    rows = screen.table[screen.table["n_exact"] > 0].dropna(subset=columns)
+    if rows.empty:
+        msg = "No gene of this screen was deleted exactly. Ask for genes to be confirmed."
+        raise RequestError(msg, "not-confirmed")
+    exact, estimate = (rows[name].to_numpy(dtype=np.float64) for name in columns)
+    limits = _limits(np.concatenate([exact, estimate]))
+    ends = np.array(limits)
+    spearman = screen.size_agreement if by == "size" else screen.goal_agreement
+    label = f"confirmed gene (n = {grouped_number(len(rows))})"
+    return Figure(
+        panels=(
+            Panel(
+                x=Axis(title=_title(screen, by, "exact"), limits=limits),
+                y=Axis(title=_title(screen, by, "estimated"), limits=limits, grid=True),
+                marks=(
+                    Line(x=ends, y=ends, colour=MUTED, dash="dash", label="estimate = exact"),
+                    _dots(rows, exact, estimate, _ESTIMATED, label),
+                ),
+            ),
+        ),
+        title=f"Estimate and exact deletion of {grouped_number(len(rows))} genes: Spearman correlation "
+        f"{plain_number(spearman)}",
+        caption="Each point is a gene among the first of a ranking, both means taken over the same cells: those of "
+        f"{grouped_number(screen.n_sampled)} cells, drawn at random, that hold it. The first genes lie close together, "
+        "so their order agrees less well than that of all genes.",
+        caveat=_CAVEAT,
+        height_mm=95.0,
+        legend="below",
+    )
+
+
+def _require(screen: "GeneScreen", by: Ranking) -> None:
+    if by == "goal" and not screen.goal:
+        msg = "This screen has no goal state. Ask for one, or draw the size of the shift."
+        raise RequestError(msg, "no-goal")
+
+
+def _dots(
+    rows: pd.DataFrame, x: FloatArray, y: FloatArray, colour: str, label: str, *, symbol: Any = "circle"
+) -> Points:
+    hover = tuple(
+        f"{one_line(row['symbol'])} ({one_line(row['gene_id'])})\n"
+        f"size: estimated {plain_number(row['size_estimate'])}, exact {plain_number(row['size_exact'])}\n"
+        f"toward the goal: estimated {plain_number(row['goal_estimate'])}, exact {plain_number(row['goal_exact'])}\n"
+        f"n = {grouped_number(row['n_cells'])} cells hold it, exact on {grouped_number(row['n_exact'])}"
+        for _, row in rows.iterrows()
+    )
+    return Points(x=x, y=y, colour=Solid(colour), size=8.0, symbol=symbol, label=label, hover=hover)
+
+
+def _title(screen: "GeneScreen", by: Ranking, kind: str = "") -> str:
+    if by == "size":
+        what = "Size of the shift: 1 - cosine before and after"
+    else:
+        what = f"Shift toward {one_line(screen.goal, longest=30)}: cosine after minus before"
+    return f"{what}{f', {kind}' if kind else ''} (no unit)"
+
+
+def _limits(values: FloatArray) -> tuple[float, float]:
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    margin = 0.06 * (high - low) or 1e-6
+    return low - margin, high + margin
