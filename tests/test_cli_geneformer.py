@@ -15,6 +15,8 @@ from click.testing import CliRunner
 from scipy.sparse import csr_matrix
 
 from scfm_core.cli import cli
+from tests.geneformer_folders import write_published
+from tests.plain_geneformer import PlainGeneformer
 
 GOLDEN = Path(__file__).parent / "models" / "golden" / "geneformer_v1"
 VECTORS, SHIFTS, GENES = 2e-6, 3e-7, 2e-6  # absolute tolerances
@@ -56,6 +58,13 @@ def file(tmp_path_factory, tokens) -> Path:
     path = tmp_path_factory.mktemp("input") / "in.h5ad"
     anndata.AnnData(csr_matrix(given["counts"].astype(np.float32)), obs=obs, var=var).write_h5ad(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def v2(tmp_path_factory, tokens) -> Path:
+    """A random checkpoint of the second series with the genes of the recorded cells, which it cuts."""
+    genes = sorted({gene for held in tokens.values() for gene in held})
+    return write_published(tmp_path_factory.mktemp("v2"), series="v2", gene_ids=genes, context=150)
 
 
 def arrays(name: str) -> dict[str, np.ndarray]:
@@ -272,6 +281,32 @@ def test_other_cells_to_compare_with(file, tmp_path):
     assert (row["N_Detections_test"], row["N_Detections_null"]) == (len(test), len(null))
     means = test["cosine_similarity"].mean(), null["cosine_similarity"].mean()
     assert row["Test_vs_null_avg_shift"] == pytest.approx(means[0] - means[1])
+
+
+@pytest.mark.parametrize("pool", ["cls", "cell"])
+def test_a_model_with_special_tokens_against_a_plain_computation(file, tmp_path, v2, pool):
+    given, plain = arrays("input_collapse1"), PlainGeneformer(v2 / "Geneformer-V2-104M", v2 / "geneformer", "gc104M")
+    rows = zip(given["counts"], given["n_counts"], strict=True)
+    cells = [plain.read(dict(zip(given["ensembl_id"].tolist(), row, strict=True)), total) for row, total in rows]
+    on_v2 = ("--model", "geneformer-v2-104m", "--weights", v2, "--pool", pool)
+    arguments = ("perturb", file, *on_v2, "--readout", "official", "--delete", DELETED, "--genes", "--per-cell")
+    summary = json.loads(run(*arguments, "--json", "--out", tmp_path / "out").stdout)
+    table = pd.read_parquet(tmp_path / "out" / "cells.parquet")
+    assert summary["n_cells_perturbed"] == len(table) > 20
+    assert ("their code refuses this one" in " ".join(summary["left_out"])) == (pool == "cell")
+    genes = pd.read_parquet(tmp_path / "out" / "genes.parquet")
+    for name in table["cell"][::9]:
+        original, edited = plain.delete(cells[int(name.removeprefix("cell "))], [DELETED])
+        ours = table.loc[table["cell"] == name, "cosine_similarity"].item()
+        assert ours == pytest.approx(plain.similarity(original, edited, [DELETED], pool), abs=1e-6)
+        cosines = plain.gene_cosines(original, edited, [DELETED])
+        ours = genes[genes["cell"] == name].set_index("gene_id")["cosine_similarity"]
+        assert list(ours.index) == list(cosines)
+        np.testing.assert_allclose(ours, list(cosines.values()), rtol=0, atol=GENES)
+    run("embed", file, *on_v2, "--out", tmp_path / "out.h5ad")
+    vectors = anndata.read_h5ad(tmp_path / "out.h5ad").obsm["X_geneformer-v2-104m"]
+    for number in (0, 1, 20, 51):
+        np.testing.assert_allclose(vectors[number], plain.vector(cells[number], pool), rtol=0, atol=5e-6)
 
 
 @pytest.mark.parametrize(
