@@ -6,7 +6,14 @@ from typing import Any
 
 import streamlit as st
 
-from pages import _perturb_authors, _perturb_chosen, _perturb_effects, _perturb_readout
+from pages import (
+    _perturb_authors,
+    _perturb_chosen,
+    _perturb_effects,
+    _perturb_readout,
+    _perturb_screen,
+    _perturb_screened,
+)
 from pages._frame import chosen_dataset, page_head
 from pages._waiting import errors_as_text
 from scfm_core.dataset import Dataset
@@ -33,11 +40,13 @@ class Mode:
 
 MODES = {
     "Chosen genes": Mode(_perturb_chosen.controls, _perturb_effects.beside, _perturb_effects.below),
+    "Every gene": Mode(_perturb_screen.controls, _perturb_screened.beside),
     "As the authors": Mode(_perturb_authors.controls, _perturb_readout.beside),
 }
 HELP = (
-    "Chosen genes: switched off, beside random genes of like abundance and beside PCA. As the authors: deleted, "
-    "overexpressed, inhibited or activated, and compared as the authors of Geneformer do."
+    "Chosen genes: switched off, beside random genes of like abundance and beside PCA. Every gene: all deletions "
+    "estimated from a few passes, the first ones computed exactly. As the authors: genes deleted, overexpressed, "
+    "inhibited or activated, and compared as the authors of Geneformer do."
 )
 
 

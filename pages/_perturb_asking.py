@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
 from pages._models import embedded_models, model_words
 from pages._state import cell_table, grouping_columns, selection
 from pages._views import gene_of_symbol
-from pages._words import about, cells_of, counted, plain
+from pages._words import about, cells_of, count, counted, plain
 from scfm_core.analyses.grouping import in_reading_order
 from scfm_core.cell_set import CellSet
 from scfm_core.dataset import Dataset
@@ -16,6 +18,7 @@ from scfm_core.model import ModelSpec
 
 ALL, GROUP, SELECTED = "All cells", "One group", "The selection"
 TOGETHER_ALL = "all cells together"
+DRAW_SEED = 42  # of Geneformer's authors
 FIRST_GENES = ("LYZ", "CD3D", "MS4A1", "Lyz2", "Cd3d", "ACTB", "Actb")
 
 
@@ -71,6 +74,19 @@ def choose_some_cells(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> tu
         persist_state="session", help="At the start the group in which most cells hold the gene.",
     )  # fmt: skip
     return way, CellSet.where(dataset, column, value)
+
+
+def draw_cells(dataset: Dataset, mask: NDArray[np.bool_], label: str, most: int) -> CellSet | None:
+    """Return the cells to edit, drawn by chance where there are more than wanted; None, with a word, where none is."""
+    places = np.flatnonzero(mask)
+    if not len(places):
+        st.caption(f"No cell of {plain(label)} holds the chosen genes.")
+        return None
+    if len(places) <= most:
+        return CellSet.from_mask(label, mask)
+    drawn = np.sort(np.random.default_rng(DRAW_SEED).choice(places, most, replace=False))
+    st.caption(f"{cells_of(most)} of the {count(len(places))} that can be edited, drawn by chance. More can be chosen.")
+    return CellSet.from_positions(label, drawn.tolist(), dataset.n_cells)
 
 
 def group_names(dataset: Dataset, column: str) -> list[str]:

@@ -8,13 +8,18 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pages._models import usable_models
-from pages._perturb_asking import choose_genes, choose_model, choose_some_cells, cost_words, group_names
+from pages._perturb_asking import (
+    choose_genes,
+    choose_model,
+    choose_some_cells,
+    cost_words,
+    draw_cells,
+    group_names,
+)
 from pages._state import grouping_columns
 from pages._waiting import stored
-from pages._words import cells_of, count, plain
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.perturb_as_authors import Kind, PerturbAsAuthors, State, States, estimated_passes
-from scfm_core.cell_set import CellSet
 from scfm_core.dataset import Dataset
 from scfm_core.model import ModelSpec
 from scfm_core.tokens import Activate, Delete, GeneEdit, Inhibit, Overexpress
@@ -22,7 +27,6 @@ from scfm_core.tokens import Activate, Delete, GeneEdit, Inhibit, Overexpress
 ONE_BY_ONE, TOGETHER, EVERY = "One by one", "Together", "Each gene of a cell"
 SIMILARITY, STATES = "How far cells move", "Toward a state"
 _GENES_GUESSED = 1000
-_SEED = 42  # the authors' own
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def build_question(dataset: Dataset, key: str) -> PerturbAsAuthors | None:
     among, label = _choose_among(dataset, key, genes, states)
     most, max_genes, gene_level = _choose_more(key, every=how == EVERY)
     held = among if kind == "overexpress" or not genes else among & _holding(dataset, genes)
-    cells = _drawn(dataset, held, label, most)
+    cells = draw_cells(dataset, held, label, most)
     if not complete or not (genes or how == EVERY):
         st.caption("Choose a gene." if complete else "Choose two states that differ.")
         return None
@@ -192,19 +196,6 @@ def _choose_among(
 def _holding(dataset: Dataset, genes: list[str]) -> NDArray[np.bool_]:
     found: NDArray[np.bool_] = np.any([dataset.expression(gene_id) > 0 for gene_id in genes], axis=0)
     return found
-
-
-def _drawn(dataset: Dataset, mask: NDArray[np.bool_], label: str, most: int) -> CellSet | None:
-    """Return the cells to edit, drawn by chance where there are more than wanted; None, with a word, where none is."""
-    places = np.flatnonzero(mask)
-    if not len(places):
-        st.caption(f"No cell of {plain(label)} holds the chosen genes.")
-        return None
-    if len(places) <= most:
-        return CellSet.from_mask(label, mask)
-    drawn = np.sort(np.random.default_rng(_SEED).choice(places, most, replace=False))
-    st.caption(f"{cells_of(most)} of the {count(len(places))} that can be edited, drawn by chance. More can be chosen.")
-    return CellSet.from_positions(label, drawn.tolist(), dataset.n_cells)
 
 
 def _choose_more(key: str, *, every: bool) -> tuple[int, int | None, bool]:
