@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scfm_core.analyses.edited_cells import Kind, edited_at, n_overflowing, positions_of, without_tail
 from scfm_core.analyses.embed_cells import token_budget_of
 from scfm_core.analyses.fitting_batches import fitting_batches
 from scfm_core.analyses.perturbation_passes import Passes
@@ -16,13 +17,12 @@ from scfm_core.devices import this_device
 from scfm_core.errors import RequestError
 from scfm_core.model import EmbedOptions, ModelSpec
 from scfm_core.rank_bert import RankBert
-from scfm_core.tokens import Activate, Delete, GeneEdit, Inhibit, Overexpress, Tokens, concatenate
+from scfm_core.tokens import GeneEdit, Overexpress, Tokens, concatenate
 from scfm_core.weights import loaded_model
 
 if TYPE_CHECKING:  # torch is slow to import
     from scfm_core.token_shifts import Edited, Reading, Unedited
 
-Kind = Literal["delete", "overexpress", "inhibit", "activate"]
 _CELLS_KEPT = 8  # unedited cells, so that the pieces of one cell's screen share its unedited pass
 
 
@@ -121,7 +121,7 @@ def compare_edits(
     parts, order, dropped = [], [], np.zeros(len(passes), dtype=np.int64)
     for number in np.unique(passes.edit_of_pair):
         pairs = np.flatnonzero(passes.edit_of_pair == number)
-        genes = _positions(network, edits[number])
+        genes = positions_of(network, edits[number])
         before = tokens.take(passes.cell_of_pair[pairs])
         after = network.edit(before, edits[number])
         parts.append((after, np.isin(after.genes, genes)))
@@ -170,32 +170,11 @@ def compare_every_gene(
         tokens = unedited.tokens.take(np.array([cell]))
         ranks = passes.edit_of_pair[pairs] + network.frame.n_before
         genes[pairs] = tokens.genes[ranks]
-        parts.append(_edited_at(network, tokens, ranks, kind, quartiles))
+        parts.append(edited_at(network, tokens, ranks, kind, quartiles))
     tokens = concatenate(parts)
     is_edited = tokens.genes == np.repeat(genes, tokens.lengths)
     edited = Edited(tokens, passes.cell_of_pair, is_edited)
     return {**_compared(readout, reading, unedited, edited), "edited_gene": genes}
-
-
-def n_overflowing(before: Tokens, genes: NDArray[np.int64], *, longest: int) -> NDArray[np.int64]:
-    """Return how many genes fall off the end of each cell when genes are put to its front, shape ``(n_cells,)``.
-
-    That is the cell's length and the genes that are new to it, less the longest input. (The authors' code takes the
-    length after truncation and adds the new genes once more, so that it drops too many.)
-    """
-    n_new = len(genes) - sum(before.holds(int(gene)).astype(np.int64) for gene in genes)
-    n_over: NDArray[np.int64] = np.maximum(before.lengths + n_new - longest, 0)
-    return n_over
-
-
-def without_tail(tokens: Tokens, n_dropped: NDArray[np.int64], *, n_after: int) -> Tokens:
-    """Return the cells without their last ``n_dropped`` genes; the ``n_after`` special tokens at the end stay."""
-    if not n_dropped.any():
-        return tokens
-    lengths = tokens.lengths
-    place = np.arange(len(tokens.genes)) - np.repeat(tokens.offsets[:-1], lengths)
-    last = np.repeat(lengths - n_after, lengths)
-    return tokens.keep((place < last - np.repeat(n_dropped, lengths)) | (place >= last))
 
 
 def _compared(
@@ -249,37 +228,3 @@ def _unedited_cell(readout: Readout, device: str, cell: int) -> "Unedited":
         )
     )
     return part
-
-
-def _edited_at(network: RankBert, cell: Tokens, places: NDArray[np.int64], kind: Kind, quartiles: int) -> Tokens:
-    """Return one cell edited once at each of some places."""
-    tiled = cell.take(np.zeros(len(places), dtype=np.int64))
-    n_tokens = len(cell.genes)
-    if kind == "delete":
-        rest = tiled.keep((np.arange(n_tokens)[None, :] != places[:, None]).ravel())
-        return rest.keep(np.repeat(rest.lengths > network.frame.n_special, rest.lengths))
-    if kind == "overexpress":
-        first = network.frame.n_before
-        column = np.arange(n_tokens)[None, :]
-        source = column - ((column > first) & (column <= places[:, None]))
-        source[:, first] = places
-        return Tokens(cell.genes[source].ravel(), tiled.values, tiled.offsets)
-    make = Inhibit if kind == "inhibit" else Activate
-    edits = [make(network.gene_ids[gene], quartiles) for gene in cell.genes[places]]
-    return concatenate([network.edit(cell, (edit,)) for edit in edits])
-
-
-def _positions(network: RankBert, edits: Sequence[GeneEdit]) -> NDArray[np.int64]:
-    found = (network.position(edit.gene_id) for edit in edits)
-    return np.unique([position for position in found if position is not None]).astype(np.int64)
-
-
-def kind_of(edit: GeneEdit) -> Kind:
-    """Return what an edit does, as it is called in labels."""
-    kinds: dict[type, Kind] = {
-        Delete: "delete",
-        Overexpress: "overexpress",
-        Inhibit: "inhibit",
-        Activate: "activate",
-    }
-    return kinds[type(edit)]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scfm_core.analyses.authors_passes import Kind, kind_of
+from scfm_core.analyses.edited_cells import Kind, kind_of
 from scfm_core.dataset import Dataset
 from scfm_core.genes import gene_table
 from scfm_core.tokens import GeneEdit

@@ -12,7 +12,6 @@ from scfm_core.errors import RequestError
 if TYPE_CHECKING:
     from scfm_core.analyses.perturb_as_authors import AuthorsReadout, PerturbAsAuthors
 
-MAX_GENE_ROWS = 200_000_000
 _NAMED = 12
 _TOLD = 3
 
@@ -86,32 +85,6 @@ def pooling_words(request: "PerturbAsAuthors", asked: Asked) -> list[str]:
     if asked.every_gene in ("inhibit", "activate") or any(label.startswith(("i", "a")) for label in asked.labels):
         words.append("Inhibition and activation are described by the authors, but their code does not make them.")
     return words
-
-
-def require_vocabulary(request: "PerturbAsAuthors", gene_ids: list[str], positions: NDArray[np.int64]) -> None:
-    """Raise a `RequestError` where the model does not know a gene.
-
-    (The authors' code looks up nothing, finds no cell that holds it, and fails on that.)
-    """
-    missing = [gene_id for gene_id, position in zip(gene_ids, positions, strict=True) if position < 0]
-    if missing:
-        title = request.baseline.model.title
-        more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
-        msg = (
-            f"{title} does not know {', '.join(missing[:_NAMED])}{more}. It reads {request.baseline.model.vocabulary}. "
-            "Choose genes that it reads."
-        )
-        raise RequestError(msg, "not-in-vocabulary")
-
-
-def require_rows(n_rows: int) -> None:
-    """Raise a `RequestError` where a table of single genes would become too long."""
-    if n_rows > MAX_GENE_ROWS:
-        msg = (
-            f"Comparing every gene under every edit would give {n_rows:,} rows, more than {MAX_GENE_ROWS:,}. "
-            "Choose fewer cells, fewer genes per cell, or named genes."
-        )
-        raise RequestError(msg, "too-many-rows")
 
 
 def readout_sentences(readout: "AuthorsReadout") -> list[str]:

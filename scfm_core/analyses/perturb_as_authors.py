@@ -14,18 +14,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scfm_core.analyses.authors_checks import require_edits, require_model, require_rows, require_vocabulary
 from scfm_core.analyses.authors_passes import (
-    Kind,
     Readout,
     compare_edits,
     compare_every_gene,
     find_positions,
-    kind_of,
     scan_cells,
 )
 from scfm_core.analyses.authors_states import AverageStates, State, States, require_different
 from scfm_core.analyses.authors_tables import Asked, Measured, Scanned, cells_table, edits_table, genes_table
-from scfm_core.analyses.authors_words import chosen_cells, left_out_words, require_rows, require_vocabulary
+from scfm_core.analyses.authors_words import chosen_cells, left_out_words
+from scfm_core.analyses.edited_cells import Kind
 from scfm_core.analyses.embed_cells import EmbedCells, cells_per_chunk, require_organism
 from scfm_core.analyses.perturbation_passes import Passes, some_pairs
 from scfm_core.cell_set import CellSet
@@ -129,8 +129,8 @@ class PerturbAsAuthors(Request[AuthorsReadout]):
     result_type: ClassVar[type] = AuthorsReadout
 
     def __post_init__(self) -> None:
-        _require_edits(self)
-        _require_model(self)
+        require_edits(self)
+        require_model(self)
         n_cells = self.baseline.dataset.n_cells
         if self.cells is not None and (self.cells.n_cells != n_cells or not len(self.cells)):
             msg = f"Expected some of the dataset's {n_cells:,} cells, found {self.cells!r}. Choose the cells again."
@@ -176,47 +176,6 @@ def estimated_passes(request: PerturbAsAuthors, *, genes_per_cell: int = 1000) -
     n_cells = len(chosen_cells(request)[0])
     per_cell = len(request.edits) if request.every_gene is None else min(request.max_genes or 10**9, genes_per_cell)
     return n_cells * (per_cell + 1)
-
-
-def _require_edits(request: PerturbAsAuthors) -> None:
-    if bool(request.edits) == (request.every_gene is not None) or not all(request.edits):
-        msg = "Expected genes to edit, or every gene of each cell, and not both. Name the genes, or choose the screen."
-        raise RequestError(msg, "no-genes")
-    if any(len({type(single) for single in edit}) > 1 for edit in request.edits):
-        msg = "Expected edits of one kind in a group, found several. Ask for deletions and other edits one by one."
-        raise RequestError(msg, "mixed-edit")
-    if len({_key(edit) for edit in request.edits}) < len(request.edits):
-        msg = "The same edit stands in the request twice. Name each gene, or group of genes, once."
-        raise RequestError(msg, "repeated-edit")
-    if request.max_genes is not None and (request.every_gene is None or request.max_genes < 1):
-        msg = f"Expected at least 1 gene per cell, and every gene of a cell asked for; found {request.max_genes}."
-        raise RequestError(msg, "out-of-range")
-    if not 1 <= request.quartiles <= 3:
-        msg = f"A gene moves by 1 to 3 quartiles of the ranks, found {request.quartiles}."
-        raise RequestError(msg, "out-of-range")
-
-
-def _key(edit: tuple[GeneEdit, ...]) -> tuple[Kind, frozenset[str] | tuple[str, ...]]:
-    """Return what makes an edit another one: the order of the genes only where they are put to the front by it."""
-    kind, gene_ids = kind_of(edit[0]), tuple(single.gene_id for single in edit)
-    return kind, gene_ids if kind == "overexpress" else frozenset(gene_ids)
-
-
-def _require_model(request: PerturbAsAuthors) -> None:
-    model = request.baseline.model
-    wanted = {kind_of(single) for edit in request.edits for single in edit}
-    wanted |= {request.every_gene} if request.every_gene else set()
-    if not model.has_gene_vectors:
-        msg = (
-            f"{model.title} does not read genes by rank, so the authors' readout means nothing for it. Choose a model "
-            "such as scfm-mini or Geneformer, or the other readout."
-        )
-        raise RequestError(msg, "no-ranks")
-    missing = sorted(wanted - set(model.gene_edits))
-    if missing:
-        can = ", ".join(model.gene_edits)
-        msg = f"{model.title} cannot {' or '.join(missing)} a gene. It can: {can}."
-        raise RequestError(msg, "unknown-edit")
 
 
 def _asked(context: Context, request: PerturbAsAuthors, readout: Readout) -> Asked:

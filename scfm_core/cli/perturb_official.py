@@ -13,11 +13,11 @@ import pandas as pd
 from scfm_core.cell_set import CellSet
 from scfm_core.cli.asking import ask, asking, plain, tell
 from scfm_core.cli.embedding import chosen
+from scfm_core.cli.genes import gene_ids_of
 from scfm_core.cli.perturb_options import named_groups
 from scfm_core.cli.tables import write_table
 from scfm_core.dataset import Dataset
 from scfm_core.errors import RequestError
-from scfm_core.model import ModelSpec
 from scfm_core.request import recipe
 
 if TYPE_CHECKING:
@@ -102,47 +102,6 @@ def cells_of(dataset: Dataset, text: str | None, option: str) -> CellSet | None:
         msg = f'{option} reads "COLUMN=VALUE", such as "cell_type=B cell", found {text!r}.'
         raise RequestError(msg, "bad-cells")
     return CellSet.where(dataset, column.strip(), value.strip())
-
-
-def gene_ids_of(dataset: Dataset, model: ModelSpec, names: Sequence[str]) -> tuple[str, ...]:
-    """Return Ensembl ids for genes as a person names them; they need not be in the dataset.
-
-    An Ensembl id is taken as it is, as the model may know it by another one. A symbol is looked up in the dataset,
-    then among the model's own symbols and in the gene table.
-
-    Raises
-    ------
-    RequestError
-        If nothing knows a symbol.
-    """
-    from scfm_core.genes import find_genes, gene_table, is_ensembl, without_version
-
-    own = {symbol.upper(): gene_id for symbol, gene_id in _symbols_of(model).items()}
-    in_dataset = {symbol.upper(): gene_id for symbol, gene_id in _symbols(dataset)}
-    table = gene_table(dataset.organism).ids
-    found: dict[str, str | None] = {}
-    for name in names:
-        written = without_version(name).upper()
-        known = written if is_ensembl(written) else in_dataset.get(written)
-        found[name] = known or own.get(written) or table.get(written)
-    missing = [name for name, gene_id in found.items() if gene_id is None]
-    found |= zip(missing, find_genes(dataset, missing), strict=True)  # which refuses them, with near matches
-    return tuple(dict.fromkeys(gene_id for gene_id in found.values() if gene_id is not None))
-
-
-def _symbols(dataset: Dataset) -> list[tuple[str, str]]:
-    return list(zip(dataset.gene_symbols, dataset.gene_ids, strict=True))
-
-
-def _symbols_of(model: ModelSpec) -> dict[str, str]:
-    """Return the symbols that come with a model's weights."""
-    from scfm_core.weights import weights_folder
-
-    folder = weights_folder(model)
-    path = folder / "vocabulary.json" if folder else None
-    content = json.loads(path.read_text()) if path and path.is_file() else {}
-    symbols: dict[str, str] = content.get("symbols", {})
-    return symbols
 
 
 def _edit(kind: str, gene_ids: Sequence[str], quartiles: int) -> "tuple[GeneEdit, ...]":
