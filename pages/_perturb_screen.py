@@ -84,7 +84,8 @@ def _choose_more(key: str) -> tuple[int, int, int, int]:
             help="The first so many of each ranking are deleted one by one, as they would be without the estimate.",
         )  # fmt: skip
         exact_cells = st.slider(
-            "Cells for the confirmation", 5, 200, 20, 5, key=f"{key}:exact-cells", persist_state="session",
+            "Cells for the confirmation", 5, 200, ScreenGenes.confirm_cells, 5, key=f"{key}:exact-cells",
+            persist_state="session",
             help="Drawn by chance from the cells of the screen; those that hold the gene count.",
         )  # fmt: skip
         seed = st.number_input(

@@ -15,7 +15,8 @@ from scfm_core.plots.gene_screen import estimate_against_exact, first_genes
 
 SIZE, GOAL = "How far cells move", "Toward the goal"
 EXACT, ESTIMATED = "exact", "estimated"
-_FEWEST_DRAWN = 3
+_FEWEST_DRAWN, _FEWEST_CELLS, _N_NAMED = 3, 3, 3
+_HEIGHT = 600
 _number, _text = st.column_config.NumberColumn, st.column_config.TextColumn
 COLUMNS = {
     "rank": _number("Rank", help="By the estimate, among the genes that a tenth of the cells hold."),
@@ -27,7 +28,6 @@ COLUMNS = {
     "exact": _number("Exact", format="%.3g", help="Deleted one by one, mean over the cells in the next column. Empty "
                      "where it was not confirmed."),  # fmt: skip
     "n_exact": _number("n cells, exact", help="Cells on which the gene was deleted one by one."),
-    "there": _number("Estimated there", format="%.3g", help="The estimate on the same cells as the exact value."),
     "n_cells": _number("n cells", help="Cells of the screen that hold the gene."),
     "share_holding": _number("Hold the gene", format=PERCENT, help="Share of the cells of the screen."),
     "gene_id": _text("Gene id"),
@@ -49,9 +49,11 @@ def beside(asked: ScreenGenes | None) -> None:
         "Ranked by", [SIZE, GOAL], default=SIZE, required=True, key=f"screen:{asked.identity[:10]}:by"
     ) == GOAL  # fmt: skip
     _spoken(asked, screen, goal=goal)
-    _draw(asked, first_genes(screen, by="goal" if goal else "size"), f"first:{goal}")
+    _draw(asked, first_genes(screen, by="goal" if goal else "size"), f"first:{goal}", height=_HEIGHT)
     table = ranked(screen, goal=goal)
-    st.dataframe(in_percent(table), hide_index=True, column_config=COLUMNS, column_order=list(COLUMNS))
+    st.dataframe(
+        in_percent(table), hide_index=True, column_config=COLUMNS, column_order=list(COLUMNS), placeholder="-"
+    )
     _files(asked, screen)
     _agreement(asked, screen, goal=goal)
 
@@ -68,7 +70,6 @@ def ranked(screen: GeneScreen, *, goal: bool) -> pd.DataFrame:
             "estimate": table[f"{name}_estimate"],
             "exact": table[f"{name}_exact"],
             "n_exact": table["n_exact"].where(table["n_exact"] > 0),
-            "there": table[f"{name}_estimate_there"],
             "n_cells": table["n_cells"],
             "share_holding": table["share_holding"],
             "gene_id": table["gene_id"],
@@ -78,26 +79,25 @@ def ranked(screen: GeneScreen, *, goal: bool) -> pd.DataFrame:
 
 
 def _spoken(asked: ScreenGenes, screen: GeneScreen, *, goal: bool) -> None:
-    """Say what stands first, and whether that is exact."""
+    """Say what the estimate puts first, and what stands first among the genes that are known exactly."""
     table = ranked(screen, goal=goal)
-    confirmed = table[table["known"] == EXACT]
-    first = (confirmed if len(confirmed) else table).sort_values(
-        "exact" if len(confirmed) else "estimate", ascending=False, kind="stable"
-    ).iloc[0]  # fmt: skip
-    moves = f"shifts cells most toward {plain(screen.goal)}" if goal else "moves cells most"
-    unit = "as a difference of cosines" if goal else "as 1 - cosine"
-    if len(confirmed):
-        known = (
-            f"by {plain_number(first['exact'])} on {cells_of(int(first['n_exact']))}, {unit}, computed exactly; it is "
-            f"the largest of the {count(len(confirmed))} genes confirmed exactly, which the estimate put first"
-        )
+    first = ", ".join(str(symbol) for symbol in table["symbol"][table["rank"].notna()][:_N_NAMED])
+    where = f" toward {asked.goal.value}" if goal and asked.goal is not None else ""
+    words = f"Of {counted(len(table), 'gene')} in {cells_of(screen.n_cells)}, the estimate says that deleting one of "
+    words += f"{first or 'none'} moves the cells most{where}."
+    exact = table[table["n_exact"] >= _FEWEST_CELLS]
+    if exact.empty:
+        words += " Nothing was confirmed exactly."
     else:
-        known = f"by {plain_number(first['estimate'])}, {unit}, as estimated; nothing was confirmed exactly"
-    with st.container(border=True, key="spoken"):
-        st.markdown(
-            f"Of {counted(len(table), 'gene')} in {cells_of(screen.n_cells)}, deleting {plain(first['symbol'])} "
-            f"{moves}: {plain(known, longest=400)}. This is a statement about the model's input, not an experiment."
+        row = exact.loc[exact["exact"].idxmax()]
+        unit = "as a difference of cosines" if goal else "as 1 - cosine"
+        words += (
+            f" Of the {count(len(exact))} genes that were deleted exactly in at least {_FEWEST_CELLS} cells, "
+            f"{row['symbol']} moves them most{where}: by {plain_number(row['exact'])} on average over "
+            f"{cells_of(int(row['n_exact']))}, {unit}."
         )
+    with st.container(border=True, key="spoken"):
+        st.markdown(plain(f"{words} This is a statement about the model's input, not an experiment.", longest=1200))
 
 
 def _agreement(asked: ScreenGenes, screen: GeneScreen, *, goal: bool) -> None:
@@ -118,8 +118,8 @@ def _agreement(asked: ScreenGenes, screen: GeneScreen, *, goal: bool) -> None:
     _draw(asked, estimate_against_exact(screen, by="goal" if goal else "size"), f"agreement:{goal}")
 
 
-def _draw(asked: ScreenGenes, figure: Figure, name: str) -> None:
-    draw(figure, f"screened:{asked.identity[:10]}:{name}")
+def _draw(asked: ScreenGenes, figure: Figure, name: str, *, height: int | None = None) -> None:
+    draw(figure, f"screened:{asked.identity[:10]}:{name}", height=height)
     say(figure)
     downloads(f"screened-{name}", stem=_stem(asked), figure=figure)
 

@@ -68,7 +68,7 @@ def choose_model(visitor: Visitor) -> None:
     box = visitor.page.locator('[data-testid="stMultiSelect"]').filter(has_text="Models")
     box.get_by_role("button", name="Clear all").click()
     box.locator("input").fill(TITLE)
-    visitor.page.keyboard.press("Enter")
+    visitor.page.get_by_role("option").filter(has_text=TITLE).first.click()
     visitor.page.keyboard.press("Escape")
     visitor.wait()
 
@@ -92,7 +92,7 @@ def pick(visitor: Visitor, label: str, option: str) -> None:
     """Choose an option of a select box."""
     box = visitor.page.locator('[data-testid="stSelectbox"]').filter(has_text=label).first
     box.locator("input").fill(option)
-    visitor.page.keyboard.press("Enter")
+    visitor.page.get_by_role("option").filter(has_text=option).first.click()
     time.sleep(0.5)
     visitor.wait()
 

@@ -47,7 +47,7 @@ def test_every_gene_is_ranked_and_says_how_it_is_known(screen):
     assert exact.sum() == (found.table["n_exact"] > 0).sum() >= 5
     assert (~exact).any()
     assert list(table["rank"].dropna()) == list(range(1, int(found.table["rank"].notna().sum()) + 1))
-    assert "computed exactly" in texts(app.main.markdown)
+    assert "genes that were deleted exactly" in texts(app.main.markdown)
     assert "Spearman" in texts(app.main.caption)
     assert len(app.get("plotly_chart")) == 2
     next(group for group in app.get("button_group") if group.label == "Ranked by").set_value("Toward the goal")
@@ -64,7 +64,7 @@ def test_nothing_confirmed_is_said(screen):
     assert not app.exception
     assert not app.error
     assert set(app.dataframe[0].value["known"]) == {"estimated"}
-    assert "nothing was confirmed exactly" in texts(app.main.markdown)
+    assert "Nothing was confirmed exactly" in texts(app.main.markdown)
     assert len(app.get("plotly_chart")) == 1
 
 
