@@ -85,14 +85,15 @@ def _spoken(asked: ScreenGenes, screen: GeneScreen, *, goal: bool) -> None:
     where = f" toward {asked.goal.value}" if goal and asked.goal is not None else ""
     words = f"Of {counted(len(table), 'gene')} in {cells_of(screen.n_cells)}, the estimate says that deleting one of "
     words += f"{first or 'none'} moves the cells most{where}."
-    exact = table[table["n_exact"] >= _FEWEST_CELLS]
+    fewest = max(1, int(min(_FEWEST_CELLS, table["n_exact"].fillna(0).max())))  # one cell is extreme by chance
+    exact = table[table["n_exact"] >= fewest]
     if exact.empty:
         words += " Nothing was confirmed exactly."
     else:
         row = exact.loc[exact["exact"].idxmax()]
         unit = "as a difference of cosines" if goal else "as 1 - cosine"
         words += (
-            f" Of the {count(len(exact))} genes that were deleted exactly in at least {_FEWEST_CELLS} cells, "
+            f" Of the {count(len(exact))} genes that were deleted exactly in at least {cells_of(fewest)}, "
             f"{row['symbol']} moves them most{where}: by {plain_number(row['exact'])} on average over "
             f"{cells_of(int(row['n_exact']))}, {unit}."
         )

@@ -90,7 +90,8 @@ def stop_a_long_run(visitor: Visitor) -> None:
 
 def pick(visitor: Visitor, label: str, option: str) -> None:
     """Choose an option of a select box."""
-    box = visitor.page.locator('[data-testid="stSelectbox"]').filter(has_text=label).first
+    named = visitor.page.get_by_text(label, exact=True)
+    box = visitor.page.locator('[data-testid="stSelectbox"]').filter(has=named).first
     box.locator("input").fill(option)
     visitor.page.get_by_role("option").filter(has_text=option).first.click()
     time.sleep(0.5)
