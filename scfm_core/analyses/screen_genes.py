@@ -1,8 +1,9 @@
 """Which single deletion moves these cells most, or toward a goal: all genes estimated, the first of them exact."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,8 @@ from scfm_core.analyses.authors_states import State
 from scfm_core.analyses.embed_cells import EmbedCells, cells_per_chunk, require_organism
 from scfm_core.analyses.fit_model import model_arrays
 from scfm_core.analyses.perturbation_passes import Apparatus, embed_edited, some_pairs
-from scfm_core.analyses.screen_passes import Estimation, SomeCells, estimate_cells, known_gene_ids
-from scfm_core.analyses.screen_tables import Confirmed, Sums, agreement, in_order, screen_table
+from scfm_core.analyses.screen_passes import Estimation, estimate_cells, known_gene_ids
+from scfm_core.analyses.screen_tables import Confirmed, Gathered, agreement, in_order, screen_table
 from scfm_core.cell_set import CellSet
 from scfm_core.errors import ModelError, RequestError
 from scfm_core.model import ScreenEffort
@@ -38,8 +39,10 @@ class GeneScreen:
         - ``n_exact``: cells on which the deletion was computed exactly; 0 for a gene that was not confirmed;
         - ``size_exact``, ``goal_exact``: means over these cells, exact; NaN where not confirmed;
         - ``size_estimate_there``, ``goal_estimate_there``: means of the estimates over the same cells.
-    n_cells, n_sampled
-        Chosen cells with a vector; how many of them the exact deletions were drawn from.
+    n_cells
+        Chosen cells with a vector.
+    confirm_cells
+        On how many cells that hold it a gene was confirmed at most, drawn at random.
     goal
         The goal state in words, empty without one; ``n_goal_cells`` is the number of its cells.
     size_agreement, goal_agreement
@@ -53,7 +56,7 @@ class GeneScreen:
 
     table: pd.DataFrame
     n_cells: int
-    n_sampled: int
+    confirm_cells: int
     goal: str
     n_goal_cells: int
     size_agreement: float
@@ -78,7 +81,7 @@ class ScreenGenes(Request[GeneScreen]):
     confirm_top
         How many genes of each ranking are deleted exactly; 0 for none.
     confirm_cells
-        On how many cells, drawn at random from the chosen ones, they are: those among them that hold the gene.
+        On how many of the cells that hold the gene, drawn at random, each of them is at most.
     n_axes, n_cuts
         What the estimate may cost, see `scfm_core.model.ScreenEffort`.
     seed
@@ -137,24 +140,25 @@ class ScreenGenes(Request[GeneScreen]):
             msg = f"None of the chosen cells holds a gene that {model.title} reads. Choose other cells."
             raise RequestError(msg, "no-cells")
         goals, n_goal_cells = _goal_vector(self, points)
-        sampled = np.sort(np.random.default_rng(self.seed).permutation(chosen)[: self.confirm_cells])
         apparatus = Apparatus(dataset, model, baseline.chosen_options, model_arrays(context, dataset, model))
         estimation = Estimation(apparatus, goals, self.effort)
         gene_ids = np.array(context.call(partial(known_gene_ids, apparatus), step=f"Loading {model.title}"))
-        sums, there = _estimate_all(context, estimation, chosen, sampled)
-        table = screen_table(dataset, gene_ids, sums, n_cells=len(chosen))
-        first = (table[["rank", "goal_rank"]] <= self.confirm_top).any(axis=1)
-        confirmed = _confirm(context, estimation, table[first], there, points)
+        gathered = Gathered(len(gene_ids), most_single=self.confirm_cells)
+        for part in _estimates(context, estimation, np.random.default_rng(self.seed).permutation(chosen)):
+            gathered.add(part)
+        table = screen_table(dataset, gene_ids, gathered, n_cells=len(chosen))
+        first = table[(table[["rank", "goal_rank"]] <= self.confirm_top).any(axis=1)]
+        confirmed = _confirm(context, estimation, first, gathered.singles(first["token"]), points)
         table = in_order(confirmed.into(table))
         return GeneScreen(
             table=table,
             n_cells=len(chosen),
-            n_sampled=len(sampled),
+            confirm_cells=self.confirm_cells,
             goal="" if self.goal is None else f"{self.goal.column}={self.goal.value}",
             n_goal_cells=n_goal_cells,
             size_agreement=agreement(table, "size"),
             goal_agreement=agreement(table, "goal"),
-            n_estimated=int(sums.n.sum()),
+            n_estimated=int(gathered.n.sum()),
             n_passes=len(chosen) * (3 + self.n_cuts) + confirmed.n_passes,
             n_backward_passes=len(chosen) * (self.n_axes + len(goals)),
         )
@@ -189,28 +193,21 @@ def _goal_vector(request: ScreenGenes, points: NDArray[np.float32]) -> tuple[NDA
     return vectors.mean(axis=0, keepdims=True), len(vectors)
 
 
-def _estimate_all(
-    context: Context, estimation: Estimation, chosen: NDArray[np.int64], sampled: NDArray[np.int64]
-) -> tuple[Sums, pd.DataFrame]:
-    """Return the sums per gene over all chosen cells, and the single estimates of the sampled cells."""
+def _estimates(
+    context: Context, estimation: Estimation, cells: NDArray[np.int64]
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """Yield the estimates of cells in random order, so that the first ones to hold a gene are a random sample."""
     model = estimation.apparatus.model
     size = max(1, cells_per_chunk(model) // 4)
-    pieces = [chosen[start : start + size] for start in range(0, len(chosen), size)]
-    work = [SomeCells(piece, np.isin(piece, sampled)) for piece in pieces]
-    estimate = partial(estimate_cells, estimation)
+    work = [np.sort(cells[start : start + size]) for start in range(0, len(cells), size)]
     step = f"Estimating all deletions with {model.title}"
-    sums, single = Sums.none(), []
-    for part in context.map(estimate, work, step=step, sizes=[len(piece) for piece in pieces]):
-        sums = sums.plus(Sums(part["n"], part["size"], part["goal"]))
-        single.append(pd.DataFrame({name: part[f"one_{name}"] for name in ("cell", "token", "size", "goal")}))
-    return sums, pd.concat(single, ignore_index=True)
+    return context.map(partial(estimate_cells, estimation), work, step=step, sizes=[len(piece) for piece in work])
 
 
 def _confirm(
-    context: Context, estimation: Estimation, genes: pd.DataFrame, there: pd.DataFrame, points: NDArray[np.float32]
+    context: Context, estimation: Estimation, genes: pd.DataFrame, pairs: pd.DataFrame, points: NDArray[np.float32]
 ) -> Confirmed:
-    """Delete the first genes of each ranking exactly, in the sampled cells that hold them."""
-    pairs = there[there["token"].isin(genes["token"])].reset_index(drop=True)
+    """Delete the first genes of each ranking exactly, in the cells that were drawn for them."""
     if pairs.empty:
         return Confirmed.none()
     tokens, edit = np.unique(pairs["token"].to_numpy(), return_inverse=True)

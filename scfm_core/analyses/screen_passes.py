@@ -23,25 +23,23 @@ class Estimation:
     effort: ScreenEffort
 
 
-@dataclass(frozen=True)
-class SomeCells:
-    """Cells of one piece of work, and which of them are kept one by one."""
+def estimate_cells(estimation: Estimation, cells: NDArray[np.int64]) -> dict[str, Any]:
+    """Estimate all deletions in some cells.
 
-    cells: NDArray[np.int64]
-    sampled: NDArray[np.bool_]
-
-
-def estimate_cells(estimation: Estimation, work: SomeCells) -> dict[str, Any]:
-    """Estimate all deletions in some cells; sums by position in the vocabulary, and the sampled cells singly."""
+    Returns
+    -------
+    One entry per gene and cell, each of shape ``(n_deletions,)``: ``cell``, position in the dataset; ``token``,
+    position in the vocabulary; ``size`` and ``goal``, NaN without a goal.
+    """
     apparatus, goals = estimation.apparatus, estimation.goals
-    tokens = apparatus.tokens(work.cells)
+    tokens = apparatus.tokens(cells)
     network = cast(ScreenedModel, apparatus.network)
     size, goal = np.full(len(tokens.genes), np.nan), np.full(len(tokens.genes), np.nan)
 
-    def run(cells: NDArray[np.int64]) -> None:
-        batch = tokens.take(cells)
+    def run(some: NDArray[np.int64]) -> None:
+        batch = tokens.take(some)
         found = network.estimate_deletions(batch, apparatus.options, goals=goals, effort=estimation.effort)
-        where = np.concatenate([np.arange(tokens.offsets[cell], tokens.offsets[cell + 1]) for cell in cells])
+        where = np.concatenate([np.arange(tokens.offsets[cell], tokens.offsets[cell + 1]) for cell in some])
         size[where] = found.size
         goal[where] = found.goals[0] if len(goals) else np.nan
 
@@ -49,17 +47,11 @@ def estimate_cells(estimation: Estimation, work: SomeCells) -> dict[str, Any]:
     for _ in fitting_batches(tokens.lengths, run, token_budget=budget):
         pass
     real = ~np.isnan(size)
-    cell, gene = tokens.cell_of_token(), tokens.genes
-    kept = real & work.sampled[cell]
-    n_known = len(network.gene_ids)
     return {
-        "n": np.bincount(gene[real], minlength=n_known),
-        "size": np.bincount(gene[real], size[real], minlength=n_known),
-        "goal": np.bincount(gene[real], goal[real], minlength=n_known),
-        "one_cell": work.cells[cell[kept]],
-        "one_token": gene[kept],
-        "one_size": size[kept],
-        "one_goal": goal[kept],
+        "cell": cells[tokens.cell_of_token()[real]],
+        "token": tokens.genes[real],
+        "size": size[real],
+        "goal": goal[real],
     }
 
 

@@ -14,22 +14,41 @@ RANKED_SHARE = 0.1  # of the cells must hold a gene that is ranked
 _EXACT = ("n_exact", "size_exact", "goal_exact", "size_estimate_there", "goal_estimate_there")
 
 
-@dataclass(frozen=True)
-class Sums:
-    """Number of cells and sums of the estimates by position in the vocabulary, each of shape ``(n_positions,)``."""
+class Gathered:
+    """Sums per gene over all cells, and the single estimates of the first cells that hold each gene.
 
-    n: NDArray[np.int64]
-    size: NDArray[np.float64]
-    goal: NDArray[np.float64]
+    Parameters
+    ----------
+    n_positions
+        Size of the model's vocabulary.
+    most_single
+        How many single estimates are kept of each gene; memory does not grow with the cells beyond it.
 
-    @classmethod
-    def none(cls) -> "Sums":
-        """Return the sums over no cells."""
-        return cls(np.zeros(1, dtype=np.int64), np.zeros(1), np.zeros(1))
+    Attributes
+    ----------
+    n, size, goal
+        Number of cells and sums of the estimates, each of shape ``(n_positions,)``.
+    """
 
-    def plus(self, other: "Sums") -> "Sums":
-        """Return the sums over the cells of both."""
-        return Sums(self.n + other.n, self.size + other.size, self.goal + other.goal)
+    def __init__(self, n_positions: int, *, most_single: int) -> None:
+        self.n = np.zeros(n_positions, dtype=np.int64)
+        self.size, self.goal = np.zeros(n_positions), np.zeros(n_positions)
+        self._most_single = most_single
+        self._singles: list[pd.DataFrame] = []
+
+    def add(self, part: dict[str, NDArray[Any]]) -> None:
+        """Add what `scfm_core.analyses.screen_passes.estimate_cells` returned for some more cells."""
+        rows = pd.DataFrame({name: part[name] for name in ("cell", "token", "size", "goal")})
+        place = rows.groupby("token").cumcount().to_numpy() + self.n[part["token"]]
+        self._singles.append(rows[place < self._most_single])
+        self.n += np.bincount(part["token"], minlength=len(self.n))
+        self.size += np.bincount(part["token"], part["size"], minlength=len(self.n))
+        self.goal += np.bincount(part["token"], part["goal"], minlength=len(self.n))
+
+    def singles(self, tokens: pd.Series) -> pd.DataFrame:
+        """Return the single estimates that were kept of some genes: ``cell``, ``token``, ``size``, ``goal``."""
+        rows = pd.concat(self._singles, ignore_index=True)
+        return rows[rows["token"].isin(tokens)].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -81,7 +100,7 @@ class Confirmed:
         return merged.assign(n_exact=merged["n_exact"].fillna(0).astype(np.int64))
 
 
-def screen_table(dataset: Dataset, gene_ids: NDArray[np.str_], sums: Sums, *, n_cells: int) -> pd.DataFrame:
+def screen_table(dataset: Dataset, gene_ids: NDArray[np.str_], sums: Gathered, *, n_cells: int) -> pd.DataFrame:
     """Return one row per gene that a cell holds, with its ``token``; genes that few cells hold are not ranked."""
     tokens = np.flatnonzero(sums.n)
     n_holding = sums.n[tokens]

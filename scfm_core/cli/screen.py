@@ -41,7 +41,7 @@ _N_TOLD = 5
     default=50,
     show_default=True,
     metavar="N",
-    help="On how many cells, drawn at random: those of them that hold the gene.",
+    help="On how many of the cells that hold it, drawn at random, each is at most.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws the cells for --confirm.")
 @out_option("TABLE", "Table to write: .csv, .xlsx or .parquet.")
@@ -79,8 +79,8 @@ def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
 
 def _summary(screen: "GeneScreen") -> dict[str, Any]:
     names = (
-        "n_cells", "n_sampled", "goal", "n_goal_cells", "size_agreement", "goal_agreement", "n_estimated", "n_passes",
-        "n_backward_passes",
+        "n_cells", "confirm_cells", "goal", "n_goal_cells", "size_agreement", "goal_agreement", "n_estimated",
+        "n_passes", "n_backward_passes",
     )  # fmt: skip
     return {"n_rows": len(screen.table), **{name: getattr(screen, name) for name in names}}
 
@@ -99,7 +99,7 @@ def _sentences(screen: "GeneScreen") -> list[str]:
     n_confirmed = int((screen.table["n_exact"] > 0).sum())
     if n_confirmed:
         told.append(
-            f"{n_confirmed:,} of them were deleted exactly, on up to {screen.n_sampled:,} cells; Spearman correlation "
-            f"of estimate and exact size there: {screen.size_agreement:.3f}."
+            f"{n_confirmed:,} of them were deleted exactly, each on up to {screen.confirm_cells:,} cells; Spearman "
+            f"correlation of estimate and exact size there: {screen.size_agreement:.3f}."
         )
     return told

@@ -79,8 +79,8 @@ def first_genes(screen: "GeneScreen", *, by: Ranking = "size", n_genes: int = 20
         ),
         title=f"{', '.join(one_line(name, longest=16) for name in rows['symbol'][:3])} {words}, by the estimate "
         f"(n\u00a0=\u00a0{grouped_number(screen.n_cells)} cells)",
-        caption=f"Means over the cells that hold a gene. Blue: estimated. Orange: deleted exactly in those of "
-        f"{grouped_number(screen.n_sampled)} cells, drawn at random, that hold it. Genes that less than a tenth of the "
+        caption="Means over the cells that hold a gene. Blue: estimated, over all of them. Orange: deleted exactly, in "
+        f"at most {grouped_number(screen.confirm_cells)} of them, drawn at random. Genes that less than a tenth of the "
         "cells hold are not ranked.",
         caveat=_CAVEAT,
         height_mm=float(np.clip(40 + 5.5 * len(rows), 70, 240)),
@@ -120,9 +120,9 @@ def estimate_against_exact(screen: "GeneScreen", *, by: Ranking = "size") -> Fig
         ),
         title=f"Estimate and exact deletion of {grouped_number(len(rows))} genes: Spearman correlation "
         f"{plain_number(spearman)}",
-        caption="Each point is a gene among the first of a ranking, both means taken over the same cells: those of "
-        f"{grouped_number(screen.n_sampled)} cells, drawn at random, that hold it. The first genes lie close together, "
-        "so their order agrees less well than that of all genes.",
+        caption="Each point is a gene among the first of a ranking, both means taken over the same cells: at most "
+        f"{grouped_number(screen.confirm_cells)} that hold it, drawn at random. The first genes lie close together, so "
+        "their order agrees less well than that of all genes.",
         caveat=_CAVEAT,
         height_mm=95.0,
         legend="below",

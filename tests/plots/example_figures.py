@@ -6,9 +6,11 @@ import pandas as pd
 from scfm_core.analyses.measure_quality import Thresholds
 from scfm_core.analyses.perturb_genes import PerturbationEffects
 from scfm_core.analyses.read_attention import Attention
+from scfm_core.analyses.screen_genes import GeneScreen
 from scfm_core.plots.attention import attention_map
 from scfm_core.plots.cell_map import cell_map, with_arrows
 from scfm_core.plots.figure import Figure
+from scfm_core.plots.gene_screen import estimate_against_exact, first_genes
 from scfm_core.plots.markers import dot_plot, heat_map, marker_violins, volcano
 from scfm_core.plots.perturbation import effect_bars, null_histogram
 from scfm_core.plots.quality import quality_scatter, quality_violins
@@ -111,6 +113,34 @@ def attention(n_shown: int = 50, n_tokens: int = 60, n_heads: int = 2) -> Attent
     )
 
 
+def gene_screen(n_genes: int = 60) -> GeneScreen:
+    random = np.random.default_rng(8)
+    size = np.sort(random.gamma(3, 1e-5, n_genes))[::-1]
+    goal = random.normal(0, 1e-3, n_genes)
+    exact = np.where(np.arange(n_genes) < 20, 1.0, np.nan)
+    table = pd.DataFrame({"gene_id": [f"ENSG{place:011d}" for place in range(n_genes)]})
+    table["symbol"] = [*HOSTILE, *(f"GENE{place}" for place in range(n_genes - len(HOSTILE)))]
+    table["n_cells"], table["share_holding"] = 30, 0.5
+    table["size_estimate"], table["goal_estimate"] = size, goal
+    table["rank"] = np.arange(1, n_genes + 1.0)
+    table["goal_rank"] = table["goal_estimate"].rank(ascending=False)
+    table["n_exact"] = np.where(np.isnan(exact), 0, 25)
+    table["size_exact"], table["goal_exact"] = size * exact * random.normal(1, 0.05, n_genes), goal * exact
+    table["size_estimate_there"], table["goal_estimate_there"] = size * exact, goal * exact * 0.95
+    return GeneScreen(
+        table=table,
+        n_cells=60,
+        confirm_cells=25,
+        goal="cell type=NK",
+        n_goal_cells=40,
+        size_agreement=0.93,
+        goal_agreement=0.99,
+        n_estimated=1800,
+        n_passes=900,
+        n_backward_passes=180,
+    )
+
+
 def every_figure() -> dict[str, Figure]:
     places, types, values = coordinates(), cell_types(), expression()
     lyz = pd.Series(values[:, 2], name="LYZ, ln(1 + counts per 10,000)")
@@ -133,6 +163,10 @@ def every_figure() -> dict[str, Figure]:
         "volcano": volcano(marker_table(), "B"),
         "effects": effect_bars(perturbation()),
         "null": null_histogram(perturbation(), "LYZ", "NK"),
+        "first genes": first_genes(gene_screen()),
+        "first genes toward a goal": first_genes(gene_screen(), by="goal", n_genes=8),
+        "estimate and exact": estimate_against_exact(gene_screen()),
+        "estimate and exact shift": estimate_against_exact(gene_screen(), by="goal"),
         "attention": attention_map(attention()),
         "attention of a head": attention_map(attention(12, 12), head=2, where="Layer 3, cell AAAC-1"),
     }
