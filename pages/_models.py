@@ -1,5 +1,7 @@
 """Models as the pages offer them: which can be used here, which have embedded a dataset, and their cards."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages._state import engine, workspace
@@ -93,13 +95,14 @@ def _origin(spec: ModelSpec) -> None:
     if spec.published is None or manifest is None:
         return
     source = manifest["source"]
+    folder_name = Path(source.get("folder", "")).name  # where it lies on the server is nobody's business
     own = [file for file in source.get("files", ()) if file["name"].endswith((".safetensors", ".bin"))]
     if "repository" in source:
         words = f"Weights from {source['repository']}, revision {source['revision'][:10]}, as published."
     elif own and all(file.get("as_published") for file in own):
-        words = f"Weights from the folder {source['folder']}, the same as published."
+        words = f"Weights from the folder {folder_name}, the same as published."
     else:
-        words = f"Weights from the folder {source['folder']}: not those that its authors published under this name."
+        words = f"Weights from the folder {folder_name}: not those that its authors published under this name."
     for note in (words, *source.get("notes", ())):
         st.caption(plain(note, longest=400))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages._models import model_words, usable_models
+from pages._models import usable_models
 from pages._perturb_asking import choose_model, choose_some_cells, cost_words, draw_cells, group_names
 from pages._state import grouping_columns
 from pages._waiting import stored
@@ -35,7 +35,7 @@ def build_question(dataset: Dataset, key: str) -> ScreenGenes | None:
     """Let the whole question be put together; None while something is missing."""
     here = usable_models()
     offered = [spec for spec in here if spec.screen is not None]
-    others = [model_words(spec) for spec in here if spec.screen is None]
+    others = [spec.title for spec in here if spec.screen is None and not spec.is_baseline]
     if offered:
         model = choose_model(key, offered)
     if others:

@@ -57,6 +57,7 @@ def test_weights_from_a_folder_are_offered_and_used_at_once(embedding, published
     assert not app.error
     assert "can be chosen on every page" in texts(app.success)
     assert "not those that its authors published" in texts(app.main.caption)
+    assert str(published) not in texts(app.main.caption).replace("\\", "")
     models = next(box for box in app.multiselect if box.label == "Models")
     assert find_model(KEY).title in models.options
     assert not [button for button in app.button if button.key == f"fetch-{KEY}"]
