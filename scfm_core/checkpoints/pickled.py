@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from scfm_core.checkpoints.files import read_bytes
 from scfm_core.errors import ModelError
 
-LARGEST_BYTES = 64_000_000  # the largest published dictionary has 4 million
+LARGEST_BYTES = 16_000_000  # the largest published dictionary has 4 million
 
 _ALLOWED = frozenset({
     "PROTO", "FRAME", "STOP", "MARK", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "EMPTY_TUPLE", "TUPLE", "TUPLE1",
@@ -25,6 +25,8 @@ _ALLOWED = frozenset({
     "SHORT_BINBYTES", "BINBYTES8", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET",
     "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
 })  # fmt: skip
+_TUPLES = frozenset({"EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"})
+_MEMORY = frozenset({"MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"})
 _SCALARS = frozenset({("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar")})
 _DTYPES = {"i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u4": "I", "u8": "Q",
            "f2": "e", "f4": "f", "f8": "d"}  # fmt: skip
@@ -49,7 +51,8 @@ def read_dictionary(path: Path) -> dict[str, str | int | float]:
         raise _broken(path.name, f"{type(found).__name__} instead of a dictionary")
     for key, value in found.items():
         if type(key) is not str or type(value) not in (str, int, float):
-            raise _broken(path.name, f"the entry {str(key)[:40]!r} of type {type(value).__name__}")
+            named = repr(key[:40]) if type(key) is str else f"of a {type(key).__name__}"
+            raise _broken(path.name, f"the entry {named} of type {type(value).__name__}")
     return found
 
 
@@ -69,9 +72,16 @@ def _from_pickle(content: bytes, name: str) -> Any:
 
 
 def _check_instructions(content: bytes, name: str) -> None:
-    """Refuse a pickle with an instruction that no dictionary needs, before any of them runs."""
-    n_bytes = len(content)
+    """Refuse a pickle with an instruction that no dictionary needs, before any of them runs.
+
+    A tuple may only be what a function is called with: Python's own hash of tuples within tuples has no limit, and as
+    keys of a dictionary they end the process.
+    """
+    n_bytes, holds_tuple = len(content), False
     for instruction, argument, _ in pickletools.genops(content):
+        if holds_tuple and instruction.name not in (*_MEMORY, "REDUCE", "BUILD"):
+            raise _unsafe(name, "a tuple")
+        holds_tuple = instruction.name in _TUPLES or (holds_tuple and instruction.name in _MEMORY)
         if instruction.name not in _ALLOWED:
             raise _unsafe(name, f"the instruction {instruction.name}")
         if instruction.name in ("LONG_BINPUT", "PUT") and int(argument or 0) > n_bytes:  # reserves memory up to there
@@ -104,6 +114,7 @@ class _MakeDtype:
     __slots__ = ()
 
     def __call__(self, code: str, align: bool, copy: bool) -> "_Dtype":
+        _check_plain((code, align, copy))
         return _Dtype(code)
 
 
@@ -118,6 +129,7 @@ class _Dtype:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Take the byte order out of what numpy stores of a number format: version, order and five defaults."""
+        _check_plain(state)
         if state[1] not in ("<", ">", "|", "="):
             msg = "no byte order"
             raise ValueError(msg)
@@ -135,6 +147,13 @@ class _MakeScalar:
             raise TypeError(msg)
         number: int | float = struct.unpack(dtype.order + dtype.size, content)[0]
         return number
+
+
+def _check_plain(arguments: tuple[Any, ...]) -> None:
+    """Refuse tuples within a tuple, which a pickle could pile up."""
+    if any(type(argument) not in (str, int, bool, type(None)) for argument in arguments):
+        msg = "no number format"
+        raise TypeError(msg)
 
 
 def _unsafe(name: str, what: str) -> ModelError:

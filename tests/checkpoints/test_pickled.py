@@ -231,8 +231,41 @@ def test_a_dictionary_that_holds_itself_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_deep_nest_is_refused(tmp_path: Path) -> None:
-    assert code_of(in_file(tmp_path, b"\x80\x04" + b")" + b"\x85" * 200_000 + b".")) == "broken-dictionary"
+    assert code_of(in_file(tmp_path, b"\x80\x04" + b")" + b"\x85" * 200_000 + b".")) == "unsafe-pickle"
     assert code_of(in_file(tmp_path, b"[" * 200_000, "deep.json")) == "broken-dictionary"
+
+
+def test_tuples_within_tuples_are_no_keys(tmp_path: Path) -> None:
+    """Python's hash of them has no limit: the first ends the whole process, the second does not end."""
+    deep = b"\x80\x04})" + b"\x85" * 1_000_000 + b"K\x01s."
+    assert code_of(in_file(tmp_path, deep)) == "unsafe-pickle"
+    doubled = b"\x80\x04})\x94" + b"".join(b"h" + bytes([n]) + b"h" + bytes([n]) + b"\x86\x94" for n in range(60))
+    assert code_of(in_file(tmp_path, doubled + b"K\x01s.")) == "unsafe-pickle"
+
+
+@pytest.mark.parametrize(
+    ("call", "state"),
+    [
+        (text("f8") + b"\x89\x88", b"K\x03" + text("<")),
+        (text("f8") + b"h\x00\x88", b"K\x03" + text("<")),
+        (text("f8") + b"\x89h\x00", b"K\x03" + text("<")),
+        (text("f8") + b"\x89\x88", b"h\x00" + text("<")),
+        (text("f8") + b"\x89\x88", b"K\x03" + text("<") + b"h\x00"),
+    ],
+    ids=["none", "align", "copy", "version", "defaults"],
+)
+def test_tuples_cannot_be_piled_up_in_what_a_stand_in_takes(tmp_path: Path, call: bytes, state: bytes) -> None:
+    once = text("first") + SCALAR + DTYPE + b"(" + text("f8") + b"\x89\x88t\x94RC\x08" + bytes(8) + b"\x86Rs"
+    again = text("a") + SCALAR + DTYPE + b"(" + call + b"tR(" + state + b"tbC\x08" + bytes(8) + b"\x86Rs."
+    path = in_file(tmp_path, b"\x80\x04}" + once + again)
+    if b"h\x00" in call + state:
+        assert code_of(path) == "broken-dictionary"
+    else:
+        assert read_dictionary(path) == {"first": 0.0, "a": 0.0}
+
+
+def test_an_entry_that_is_no_text_is_told_without_writing_it_out(tmp_path: Path) -> None:
+    assert code_of(in_file(tmp_path, pickle.dumps({10**300_000: 1}))) == "broken-dictionary"
 
 
 def test_json_is_read_and_checked(tmp_path: Path) -> None:
