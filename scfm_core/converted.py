@@ -9,6 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -40,10 +41,9 @@ def write_converted(
     Raises
     ------
     ModelError
-        What ``write`` raises, and ``"disk-full"``.
+        What ``write`` raises, ``"disk-full"`` and ``"no-permission"``.
     """
     fresh = target.parent / f".{target.name}.{uuid4().hex[:8]}"
-    replaced = fresh.with_name(fresh.name + ".old")
     try:
         fresh.mkdir(parents=True)
         notes = write(fresh)
@@ -55,34 +55,58 @@ def write_converted(
             "version": VERSION,
         }
         (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1))
-        if target.exists():
-            target.rename(replaced)
-        fresh.rename(target)
+        _put(fresh, target)
     except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            msg = (
+                f"{spec.title} could not be written to {target.parent}: {error.strerror} ({error.filename}). Allow it, "
+                "close what uses the file, or name another workspace with SCFM_WORKSPACE."
+            )
+            raise ModelError(msg, "no-permission") from error
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         msg = f"The disk of {target.parent} is full: {spec.title} could not be written. Make room and try again."
         raise ModelError(msg, "disk-full") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _put(fresh: Path, target: Path) -> None:
+    """Put a folder in the place of another, which comes back where that fails; a second process may do the same."""
+    replaced = fresh.with_name(fresh.name + ".old")
+    for is_last in (False, True):
+        with suppress(FileNotFoundError):
+            target.rename(replaced)
+        try:
+            fresh.rename(target)
+            break
+        except OSError:
+            was_faster = target.exists()  # the other process, in between
+            if not was_faster and replaced.exists():
+                replaced.rename(target)
+            if is_last or not was_faster:
+                raise
+        finally:
+            shutil.rmtree(replaced, ignore_errors=True)
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """Return the manifest of a converted folder; None where there is none, or not all of the files that it names."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        names = [file["name"] for file in manifest["files"]]
-        complete = names == list(FILES) and all((folder / name).is_file() for name in FILES)
-    except (OSError, ValueError, KeyError, TypeError):
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        names = [WeightFile(**file).name for file in manifest["files"]]
+        whole = isinstance(manifest["key"], str) and isinstance(manifest["source"], dict)
+    except (OSError, ValueError, LookupError, TypeError):
         return None
-    return manifest if complete and manifest.get("version") == VERSION else None
+    whole = whole and names == list(FILES) and all((folder / name).is_file() for name in FILES)
+    return manifest if whole and manifest.get("version") == VERSION else None
 
 
 def resolved(spec: ModelSpec, folder: Path) -> ModelSpec | None:
     """Return the card with the weights of a converted folder, after its manifest; None where that folder is not whole.
 
-    Cheap: the files are hashed when they are loaded. Sizes follow what lies in the folder.
+    Cheap: the files are hashed when they are loaded. Sizes follow what lies in the folder; where that cannot be read,
+    they stay as they were, and whoever loads the files is told that they were changed.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -96,7 +120,11 @@ def _resolved(spec: ModelSpec, folder: Path, modified_ns: int) -> ModelSpec | No
     if manifest is None or manifest["key"] != spec.key:
         return None
     weights = tuple(WeightFile(**file) for file in manifest["files"])
-    return with_sizes(replace(spec, folder=folder, weights=weights), folder)
+    card = replace(spec, folder=folder, weights=weights)
+    try:
+        return with_sizes(card, folder)
+    except ModelError:  # one damaged folder must not keep all models from being listed
+        return card
 
 
 def with_sizes(spec: ModelSpec, folder: Path) -> ModelSpec:
@@ -114,10 +142,10 @@ def with_sizes(spec: ModelSpec, folder: Path) -> ModelSpec:
         sizes["n_parameters"] = _n_parameters(folder / "model.safetensors")
         vocabulary = json.loads((folder / "vocabulary.json").read_text())
         tokens = vocabulary.get("tokens") or vocabulary["gene_ids"]
+        n_genes = sum(not token.startswith("<") for token in tokens)
     except (ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
         msg = f"Expected weights of {spec.title} in {folder.name!r}, found something else ({error}). Get them again."
         raise ModelError(msg, "unsuitable-weights") from error
-    n_genes = sum(not token.startswith("<") for token in tokens)
     longest = sizes["max_tokens"] - (2 if "<cls>" in tokens else 0)
     words = f"{n_genes:,} human genes by Ensembl id, the {longest:,} that stand out most in each cell"
     return replace(spec, **sizes, vocabulary=words)

@@ -122,12 +122,17 @@ def add_weights(
 
 
 def remove_weights(spec: ModelSpec) -> bool:
-    """Take a published model's installed weights away; return whether there were any."""
-    folder = _workspace_folder(spec.key)
-    there = spec.published is not None and folder.is_dir()
-    if there:
+    """Take a published model's weights out of the workspace; return whether there were any.
+
+    Those that `with_weights` converted go too: they are made again when they are asked for.
+    """
+    if spec.published is None:
+        return False
+    installed_folder = _workspace_folder(spec.key)
+    folders = [path for path in (installed_folder, *installed_folder.parent.glob(f"{spec.key}@*")) if path.is_dir()]
+    for folder in folders:
         shutil.rmtree(folder)
-    return there
+    return bool(folders)
 
 
 def _workspace_folder(name: str) -> Path:
@@ -165,6 +170,9 @@ def _copy(spec: ModelSpec, folder: Path) -> ModelSpec:
         return ()
 
     source = {"folder": str(folder), "files": [described(folder / name) for name in FILES]}
+    before = read_manifest(folder)
+    if before is not None and before["files"] == source["files"]:
+        source["before"] = before["source"]  # what that folder says of itself; nothing here can check it
     write_converted(spec, _workspace_folder(spec.key), write=write, source=source)
     return installed(spec)
 

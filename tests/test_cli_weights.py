@@ -90,7 +90,7 @@ def test_weights_from_a_folder_are_added_used_listed_and_removed(repository, fil
     assert found.shape == (120, 32)
     assert np.isfinite(found).all()
     assert "Removed" in run("weights", "remove", "geneformer-v1-10m").stdout
-    assert "no installed weights" in refused("weights", "remove", "geneformer-v1-10m")
+    assert "no weights" in refused("weights", "remove", "geneformer-v1-10m")
     refused("embed", file, "--model", "geneformer-v1-10m", "--out", out, "--overwrite")
 
 
@@ -105,8 +105,11 @@ def test_a_folder_named_for_one_run_gives_the_same_vectors(repository, file, tmp
     added = vectors(tmp_path / "added.h5ad", "X_geneformer-v2-104m")
     for name in ("named", "both"):
         assert np.array_equal(vectors(tmp_path / f"{name}.h5ad", "X_geneformer-v2-104m"), added)
-    converted = [path.name for path in (here.root / "weights").iterdir()]
+    converted = list((here.root / "weights").iterdir())
     assert len(converted) == 1, "converted once, whatever folder leads to it"
+    told = run("weights", "add", "geneformer-v2-104m", converted[0]).stdout
+    assert "converted before" in told
+    assert "not the published" not in told
     run(*options, "--pool", "cell", "--out", tmp_path / "cell.h5ad")
     assert not np.allclose(vectors(tmp_path / "cell.h5ad", "X_geneformer-v2-104m"), added), "<cls> is the default"
 

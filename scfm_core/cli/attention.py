@@ -42,7 +42,13 @@ def _top(context: click.Context, option: click.Parameter, value: str) -> int | N
     "--weights",
     metavar="DIR",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder with other weights of this model.",
+    help="Folder with other weights of this model, as published or such as scfm pretrain wrote.",
+)
+@click.option(
+    "--dictionaries",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder with the vocabulary of published --weights, where it does not lie beside or above them.",
 )
 @click.option("--cell", required=True, metavar="NAME", help="Name of the cell, as in the cell table.")
 @click.option("--layer", required=True, type=int, help="Which layer: 1 is the first, the card says how many there are.")
@@ -68,7 +74,7 @@ def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
     from scfm_core.analyses.read_attention import ReadAttention, cell_position
 
     check_out(out, overwrite=overwrite, suffixes=_SUFFIXES)
-    choice = ModelChoice(keys=(options["key"],), weights=options["weights"])
+    choice = ModelChoice(keys=(options["key"],), weights=options["weights"], dictionaries=options["dictionaries"])
     choice.specs()
     dataset = read_input(options)
     baseline = choice.embeddings(dataset)[0]

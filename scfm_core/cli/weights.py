@@ -114,10 +114,13 @@ def list_weights(as_json: bool) -> None:
 @click.argument("key")
 @json_option
 def remove(key: str, as_json: bool) -> None:
-    """Take the installed weights of the model KEY out of the workspace. Answers that it gave are kept."""
+    """Take the weights of the model KEY out of the workspace, those of --weights among them.
+
+    Answers that it gave are kept, and so are the folders that weights were added from.
+    """
     spec = find_model(key)
     if not remove_weights(spec):
-        msg = f"There are no installed weights of {spec.title} to remove."
+        msg = f"The workspace holds no weights of {spec.title} to remove. 'scfm weights list' says what is here."
         raise ModelError(msg, "no-weights")
     tell(f"Removed the weights of {spec.title}.", {"removed": spec.key}, as_json=as_json)
 
@@ -155,9 +158,9 @@ def _source_words(spec: ModelSpec, folder: Path) -> str:
     source = _source(folder)
     if "repository" in source:
         return f"from {source['repository']} at {source['revision'][:10]}"
-    weights = [file for file in source["files"] if file["name"].endswith((".safetensors", ".bin"))]
-    same = all(file.get("as_published") for file in weights) and weights
-    return f"from {source['folder']}, {'as published' if same else 'not the published weights'}"
+    told = [file.get("as_published") for file in source["files"] if file["name"].endswith((".safetensors", ".bin"))]
+    words = "converted before" if None in told else "as published" if all(told) else "not the published weights"
+    return f"from {source['folder']}, {words}"
 
 
 def _fields(spec: ModelSpec) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from scfm_core.checkpoints.conversion import GeneformerConversion
+from scfm_core.converted import read_manifest
 from scfm_core.devices import use_device
 from scfm_core.errors import ModelError
 from scfm_core.model import ModelSpec
@@ -263,3 +264,88 @@ def test_a_manifest_that_is_not_whole_is_no_installation(workspace: Workspace, p
     assert not weights_here(GENEFORMER)
     (folder / "manifest.json").write_text("{")
     assert not weights_here(GENEFORMER)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"tokens": 3}', b"\xff"])
+@pytest.mark.parametrize("name", ["config.json", "vocabulary.json"])
+def test_a_damaged_folder_is_told_when_it_is_loaded_and_not_when_models_are_listed(
+    workspace: Workspace, published: Path, name: str, content: bytes
+) -> None:
+    folder = add_weights(GENEFORMER, published).folder
+    assert folder is not None
+    (folder / name).write_bytes(content)
+    (folder / "manifest.json").touch()  # nothing that was remembered of it counts
+    card = installed(GENEFORMER)
+    assert card.folder == folder
+    with pytest.raises(ModelError, match=name) as error:
+        loaded_model(card, {})
+    assert error.value.code == "changed-weights"
+
+
+@pytest.mark.parametrize(
+    "change", [{"key": None}, {"source": 1}, {"files": [{"name": "x", "other": 1}]}, {"version": 9}]
+)
+def test_a_manifest_of_another_kind_is_none(workspace: Workspace, published: Path, change: dict[str, object]) -> None:
+    folder = add_weights(GENEFORMER, published).folder
+    assert folder is not None
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    assert read_manifest(folder) is None
+    assert not weights_here(GENEFORMER)
+
+
+def test_two_at_once_put_one_whole_folder(
+    workspace: Workspace, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process installs the same model in the moment between two renames."""
+    first = add_weights(GENEFORMER, published)
+    assert first.folder is not None
+    rename, target = Path.rename, first.folder
+
+    def late(path: Path, to: Path) -> Path:
+        if to == target:
+            monkeypatch.setattr(Path, "rename", rename)
+            shutil.copytree(published, target)
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", late)
+    assert add_weights(GENEFORMER, published).identity == first.identity
+    assert [path.name for path in target.parent.iterdir()] == [GENEFORMER.key], "nothing is left over"
+
+
+def test_weights_that_cannot_be_put_leave_the_earlier_ones(
+    workspace: Workspace, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = add_weights(GENEFORMER, published)
+    rename, target = Path.rename, first.folder
+
+    def held(path: Path, to: Path) -> Path:
+        if to == target and not path.name.endswith(".old"):
+            raise PermissionError(errno.EACCES, "The file is in use", str(path))
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", held)
+    other = write_published(tmp_path / "other", seed=5, gene_ids=real_gene_ids(50))
+    with pytest.raises(ModelError, match="in use") as error:
+        add_weights(GENEFORMER, other)
+    assert error.value.code == "no-permission"
+    assert installed(GENEFORMER) == first
+    assert loaded_model(first, {}).gene_ids == ("", "", *real_gene_ids(40))
+
+
+def test_what_was_converted_for_one_run_is_removed_too(workspace: Workspace, published: Path) -> None:
+    other = find_model("geneformer-12l-30m")
+    with_weights(GENEFORMER, published)
+    kept = with_weights(other, model_folder(published))
+    assert remove_weights(GENEFORMER)
+    assert list((workspace.root / "weights").iterdir()) == [kept.folder]
+
+
+def test_a_copy_of_converted_weights_keeps_where_they_came_from(workspace: Workspace, published: Path) -> None:
+    used = with_weights(GENEFORMER, published)
+    assert used.folder is not None
+    copied = add_weights(GENEFORMER, used.folder)
+    assert copied.folder is not None
+    source = json.loads((copied.folder / "manifest.json").read_text())["source"]
+    assert source["folder"] == str(used.folder)
+    assert source["before"]["folder"] == str(published)
