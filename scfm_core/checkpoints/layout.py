@@ -93,8 +93,8 @@ def _model_folder(key: str, folder: Path) -> Path:
     helical = (folder / place for place in (HELICAL[series_of(key)], f"geneformer/{HELICAL[series_of(key)]}"))
     for parent in (folder, *helical):
         for child in _folders(parent):
-            if _plain(child.name) in known and _is_model(child):
-                return child
+            if _plain(child.name) in known:
+                return _whole(child)  # not another one, where this one is cut short
     if _is_model(folder):
         return folder
     models = [child for child in _folders(folder) if _is_model(child)]
@@ -106,6 +106,17 @@ def _model_folder(key: str, folder: Path) -> Path:
         f"sub-folder of it named {names}. Choose the folder of the model, or the repository that holds it."
     )
     raise ModelError(msg, "no-weights")
+
+
+def _whole(folder: Path) -> Path:
+    if not _is_model(folder):
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+        msg = (
+            f"No weights in {folder.name!r}: expected config.json with {' or '.join(_WEIGHTS)}, found {found}. "
+            "Get the whole folder."
+        )
+        raise ModelError(msg, "no-weights")
+    return folder
 
 
 def _is_model(folder: Path) -> bool:

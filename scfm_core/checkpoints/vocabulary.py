@@ -74,7 +74,8 @@ def read_vocabulary(series: Series, files: FoundFiles, vocab_size: int) -> Vocab
 
 def _check_series(series: Series, path: Path) -> None:
     """Refuse a published dictionary that was published for other checkpoints."""
-    known = DICTIONARY_HASHES.get(hashlib.sha256(path.read_bytes()).hexdigest())
+    with path.open("rb") as file:
+        known = DICTIONARY_HASHES.get(hashlib.file_digest(file, "sha256").hexdigest())
     if known is not None and series not in known:
         msg = (
             f"The file {path.name} is the one published for the {SUFFIXES[known[0]][0]} checkpoints, and this model "

@@ -160,6 +160,14 @@ def test_a_folder_without_weights_is_refused(tmp_path: Path, missing: str) -> No
     assert error.value.code == "no-weights"
 
 
+def test_a_named_folder_that_is_cut_short_is_not_replaced_by_another_model(tmp_path: Path) -> None:
+    root = write_published(tmp_path, gene_ids=GENES)
+    (model_folder(root) / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"found model\.safetensors, pytorch_model\.bin\. Get the whole") as error:
+        find_files("geneformer-v1-10m", root, None)
+    assert error.value.code == "no-weights"
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     write_model(tmp_path, make_config(5, 20))
     for folder, dictionaries in ((tmp_path / "none", None), (tmp_path, tmp_path / "none")):
