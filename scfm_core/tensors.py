@@ -18,6 +18,7 @@ from scfm_core.tokens import Tokens, places_in_cells
 Runs = tuple[tuple[int, int], ...]
 """Cells that stand one after another: number and length of neighbours of one length."""
 
+_MOST_LAYERS = 1000  # no BERT comes near it
 _TILE = 4096  # tokens that go through the layers together on a processor: their states stay in its cache
 
 
@@ -58,7 +59,13 @@ class BertShape:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "BertShape":
-        """Read the sizes out of a ``config.json``; other entries are ignored."""
+        """Read the sizes out of a ``config.json``; other entries are ignored.
+
+        Raises
+        ------
+        ModelError
+            If a size is missing or none, or the activation is another one.
+        """
         if config.get("hidden_act", "relu") != "relu":
             msg = f"Expected a network with hidden_act 'relu', found {config['hidden_act']!r}. Choose other weights."
             raise ModelError(msg, "unsuitable-weights")
@@ -66,7 +73,20 @@ class BertShape:
         if needed:
             msg = f"The config.json of the weights lacks {', '.join(needed)}. Get the weights again."
             raise ModelError(msg, "unsuitable-weights")
-        return cls(**{name: config[name] for name in cls.__dataclass_fields__ if name in config})
+        sizes = {name: config[name] for name in cls.__dataclass_fields__ if name in config}
+        wrong = [name for name, value in sizes.items() if not _is_size(name, value)]
+        if wrong:
+            msg = f"Expected a size of a network as {wrong[0]}, found {sizes[wrong[0]]!r}. Get the weights again."
+            raise ModelError(msg, "broken-config")
+        return cls(**sizes)
+
+
+def _is_size(name: str, value: object) -> bool:
+    """Whether a value of a stranger's ``config.json`` can be meant, before memory is taken for it."""
+    if name in ("hidden_dropout_prob", "initializer_range", "layer_norm_eps"):
+        return type(value) in (int, float) and 0 <= cast(float, value) <= 1
+    largest = _MOST_LAYERS if name == "num_hidden_layers" else np.iinfo(np.int32).max
+    return type(value) is int and 1 <= value <= largest
 
 
 class _Table(nn.Module):
@@ -90,9 +110,11 @@ class _Embeddings(nn.Module):
         self.dropout = nn.Dropout(shape.hidden_dropout_prob)
 
     def forward(self, ids: Tensor, places: Tensor | None = None) -> Tensor:
-        known = self.position_embeddings.weight + self.token_type_embeddings.weight[0]
+        """Add the vectors of each token in the order of published code: the last bits of all states hang on it."""
+        known = self.position_embeddings.weight
         place = known[: ids.shape[1]] if places is None else F.embedding(places, known)
-        return cast(Tensor, self.dropout(self.LayerNorm(self.word_embeddings(ids) + place)))
+        states = self.word_embeddings(ids) + self.token_type_embeddings.weight[0] + place
+        return cast(Tensor, self.dropout(self.LayerNorm(states)))
 
 
 class _SelfAttention(nn.Module):

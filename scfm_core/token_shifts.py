@@ -4,7 +4,6 @@ What is compared follows Geneformer's ``InSilicoPerturber``; `compare` describes
 """
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import cast
 
@@ -107,25 +106,6 @@ class Compared:
 def read_unedited(model: RankBert, tokens: Tokens, options: EmbedOptions) -> Unedited:
     """Run one batch of cells, none of them empty; raises MemoryError where it does not fit the device."""
     states = _states(model, tokens, options)
-    return Unedited(tokens, states, _pooled(model, tokens, states, options.pooling))
-
-
-def read_one_precisely(model: RankBert, tokens: Tokens, options: EmbedOptions) -> Unedited:
-    """Run ONE cell; on a processor in double precision.
-
-    A screen compares one cell with thousands of its edits, so that the rounding of this one pass would move all of them
-    alike; here it costs next to nothing to be rid of it.
-    """
-    network = model.network
-    device = next(network.parameters()).device
-    if device.type != "cpu" or options.precision != "float32":
-        return read_unedited(model, tokens, options)
-    n_layers = layers_to_run(network.shape.num_hidden_layers, options.layer)
-    with memory_errors(), torch.inference_mode():
-        states = deepcopy(network.bert.embeddings).double()(torch.from_numpy(tokens.genes)[None])
-        for layer in list(network.bert.encoder.layer)[:n_layers]:  # one by one: a second network may not fit
-            states = deepcopy(layer).double()(states, None)
-        states = states[0].float()
     return Unedited(tokens, states, _pooled(model, tokens, states, options.pooling))
 
 

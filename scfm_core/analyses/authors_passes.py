@@ -217,13 +217,13 @@ def _compared(
 @lru_cache(maxsize=_CELLS_KEPT)
 def _unedited_cell(readout: Readout, device: str, cell: int) -> "Unedited":
     """Return one cell as it is; ``device`` is that of this thread, on which the states stay."""
-    from scfm_core.token_shifts import read_one_precisely
+    from scfm_core.token_shifts import read_unedited
 
     tokens = readout.tokens(np.array([cell]))
     _, part = next(
         fitting_batches(
             tokens.lengths,
-            lambda batch: read_one_precisely(readout.network, tokens.take(batch), readout.options),
+            lambda batch: read_unedited(readout.network, tokens.take(batch), readout.options),
             token_budget=readout.token_budget,
         )
     )

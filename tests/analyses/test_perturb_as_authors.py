@@ -21,7 +21,7 @@ from tests.plain_geneformer import Cell, PlainGeneformer
 
 GENES = real_gene_ids(60)
 N_READ = 40  # genes of a cell that the models read at most
-CLOSE = {"rtol": 0, "atol": 1e-6}
+CLOSE = {"rtol": 0, "atol": 3e-6}  # single precision against double; one cell's screen shares the rounding of one pass
 N_EXPRESSED = [45, 40, 39, 38, 40, 20, 20, 7, 3, 2, 1, 0, 30, 25]
 N_CELLS = len(N_EXPRESSED)
 STATES = States(State("state", "A"), State("state", "B"), (State("batch", "2"),))
