@@ -176,6 +176,8 @@ class ScreenQuality:
         Directions along which the size is measured.
     measured_on
         Cells, weights, machine and command, in words.
+    random_weights
+        Whether it was measured with random weights of the model's size in place of the trained ones.
     """
 
     goal_spearman: float
@@ -184,6 +186,7 @@ class ScreenQuality:
     size_speedup: float
     n_axes: int
     measured_on: str
+    random_weights: bool = False
 
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -69,10 +69,18 @@ _SCREENS = {
     "geneformer-v1-10m": ScreenQuality(
         goal_spearman=0.999,
         size_spearman=0.999,
-        goal_speedup=50.0,
-        size_speedup=50.0,
+        goal_speedup=60.0,
+        size_speedup=70.0,
         n_axes=2,
-        measured_on="to be measured",
+        random_weights=True,
+        measured_on=(
+            "RANDOM weights of the real size, not the trained ones: how well the estimate does with those was not "
+            "measured, so look how it agrees on genes that are confirmed exactly. 8 cells of PBMC 3k with 913 genes "
+            "on average, three goal states, medians (worst 0.999); speed as processor time on 2 cores of an AMD EPYC, "
+            "for the size alone 56 times (cells of 657 genes) to 88 times (1,170 genes), with a goal 48 to 73 times. "
+            "The goal alone, without axes and cuts: 140 to 221 times, at 0.998. "
+            "python tests/benchmarks/bench_screen.py --model geneformer-v1-10m"
+        ),
     )
 }
 
