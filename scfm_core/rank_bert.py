@@ -69,12 +69,14 @@ class RankBert:
         medians: Sequence[float | None],
         aliases: Mapping[str, str] | None = None,
     ) -> None:
+        aliases = aliases or {}
         _check_vocabulary(tokens, medians, network.shape.vocab_size)
+        _check_aliases(tokens, aliases)
         self.network = network
         self.gene_ids = tuple("" if _is_special(name) else name for name in tokens)
         position = {name: place for place, name in enumerate(tokens)}
         known = {gene_id.upper(): place for place, gene_id in enumerate(self.gene_ids) if gene_id}
-        known |= {alias: position[gene_id] if gene_id else -1 for alias, gene_id in (aliases or {}).items()}
+        known |= {alias: position[gene_id] if gene_id else -1 for alias, gene_id in aliases.items()}
         self._position = {gene_id: place for gene_id, place in known.items() if place >= 0}
         self._medians = np.array([1.0 if median is None else median for median in medians], dtype=np.float64)
         self._last_genes: tuple[tuple[str, ...], NDArray[np.int32] | None] | None = None
@@ -277,4 +279,12 @@ def _check_vocabulary(tokens: Sequence[str], medians: Sequence[float | None], n_
         raise ModelError(msg, "unsuitable-weights")
     if ("<cls>" in tokens) != ("<eos>" in tokens):
         msg = "The vocabulary has one of <cls> and <eos>, but not both. Get all files of the weights from one place."
+        raise ModelError(msg, "unsuitable-weights")
+
+
+def _check_aliases(tokens: Sequence[str], aliases: Mapping[str, str]) -> None:
+    unknown = set(aliases.values()) - {name for name in tokens if not _is_special(name)} - {""}
+    if unknown or len(set(tokens)) < len(tokens):
+        found = f"ids that stand for {min(unknown)!r}, which it lacks" if unknown else "a token twice"
+        msg = f"The vocabulary has {found}. Get all files of the weights from one place."
         raise ModelError(msg, "unsuitable-weights")

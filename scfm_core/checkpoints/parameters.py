@@ -52,9 +52,7 @@ def read_parameters(path: Path, shape: "BertShape") -> tuple[dict[str, "Tensor"]
         )
         raise ModelError(msg, "missing-parameter")
     wanted = {name: size for name, size in {**needed, **head}.items() if name in state}
-    for name, size in wanted.items():
-        _check(path, name, state[name], size)
-    return {name: state[name].float().contiguous() for name in sorted(wanted)}, left_out
+    return {name: _checked(path, name, state[name], size) for name, size in sorted(wanted.items())}, left_out
 
 
 def _read(path: Path) -> dict[str, "Tensor"]:
@@ -136,7 +134,8 @@ def _refuse_unknown(path: Path, unknown: list[str]) -> None:
         raise ModelError(msg, "unknown-parameter")
 
 
-def _check(path: Path, name: str, value: "Tensor", size: tuple[int, ...]) -> None:
+def _checked(path: Path, name: str, value: "Tensor", size: tuple[int, ...]) -> "Tensor":
+    """Return a parameter in float32, in which it must be finite too."""
     found = tuple(value.shape)
     if found != size or not value.is_floating_point():
         msg = (
@@ -144,9 +143,11 @@ def _check(path: Path, name: str, value: "Tensor", size: tuple[int, ...]) -> Non
             f"{value.dtype} of size {found}. Get both files from one place."
         )
         raise ModelError(msg, "wrong-size")
+    value = value.float().contiguous()
     if not bool(value.isfinite().all()):
         msg = f"The weights {path.name} hold infinite or missing numbers in {name}. Get the file again."
         raise ModelError(msg, "not-finite")
+    return value
 
 
 def _listed(names: Iterable[str], n_shown: int = 5) -> str:

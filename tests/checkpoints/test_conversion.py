@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as load_file_as_torch
+from safetensors.torch import save_file as save_file_of_torch
 
 from scfm_core.checkpoints import vocabulary
 from scfm_core.checkpoints.catalogue import MAPPING, MEDIANS, NAMES, SHAPES, TOKENS
@@ -133,6 +135,19 @@ def test_half_precision_becomes_float32(root: Path) -> None:
     assert {value.dtype for value in after.values()} == {np.dtype(np.float32)}
 
 
+def test_any_floating_point_is_read_that_float32_holds(root: Path) -> None:
+    folder = model_folder(root)
+    weights = load_file_as_torch(folder / "model.safetensors")
+    name = "bert.embeddings.LayerNorm.weight"
+    weights[name] = weights[name].to(torch.float8_e4m3fn)
+    save_file_of_torch(weights, folder / "model.safetensors")
+    after = load_file(converted(root)[0] / "model.safetensors")
+    assert np.array_equal(after[name], weights[name].float().numpy())
+    weights[name] = torch.full((HIDDEN,), 1e300, dtype=torch.float64)
+    save_file_of_torch(weights, folder / "model.safetensors")
+    assert refused(root).code == "not-finite"
+
+
 def test_the_classifier_of_a_fine_tuned_model_is_left_out_and_said(root: Path) -> None:
     def change(weights: dict[str, Any]) -> None:
         for name in [name for name in weights if name.startswith("cls.")]:
@@ -216,6 +231,11 @@ def test_tensors_inside_something_else_are_refused(root: Path) -> None:
     ({"num_attention_heads": 5}, "broken-config"),
     ({"vocab_size": None}, "broken-config"),
     ({"max_position_embeddings": -1}, "broken-config"),
+    ({"num_hidden_layers": 10**9}, "broken-config"),
+    ({"type_vocab_size": "2"}, "broken-config"),
+    ({"layer_norm_eps": "1e-12"}, "broken-config"),
+    ({"layer_norm_eps": float("nan")}, "broken-config"),
+    ({"hidden_dropout_prob": None}, "broken-config"),
 ])  # fmt: skip
 def test_a_config_of_another_network_is_refused(root: Path, entries: dict[str, object], code: str) -> None:
     change_config(root, **entries)
