@@ -149,11 +149,9 @@ def _dots(
 
 
 def _title(screen: "GeneScreen", by: Ranking, kind: str = "") -> str:
-    if by == "size":
-        what = "Size of the shift: 1 - cosine before and after"
-    else:
-        what = f"Shift toward {one_line(screen.goal, longest=30)}: cosine after minus before"
-    return f"{what}{f', {kind}' if kind else ''} (no unit)"
+    what = "Size of the shift" if by == "size" else f"Shift toward {one_line(screen.goal, longest=24)}"
+    measure = "1 - cosine" if by == "size" else "change of cosine"
+    return f"{what}{f', {kind}' if kind else ''} ({measure}, no unit)"
 
 
 def _limits(values: FloatArray) -> tuple[float, float]:
