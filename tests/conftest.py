@@ -40,6 +40,12 @@ def shared_golden() -> Path:
     return _shared_folder("golden", "README.md")
 
 
+@pytest.fixture(scope="session")
+def shared_sidefiles() -> Path:
+    """The folder of what models published beside their weights, such as dictionaries; beside the real data sets."""
+    return _shared_folder("sidefiles", "geneformer_30M/token_dictionary.pkl")
+
+
 def _shared_folder(name: str, member: str) -> Path:
     data = Path(os.environ.get("SCFM_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
     folder = data if name == "data" else data.parent / name

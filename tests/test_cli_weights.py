@@ -14,6 +14,7 @@ import anndata
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy.sparse import csr_matrix
 
 from scfm_core.analyses.export_dataset import to_anndata, write_h5ad
 from scfm_core.cli import cli
@@ -112,6 +113,21 @@ def test_a_folder_named_for_one_run_gives_the_same_vectors(repository, file, tmp
     assert "not the published" not in told
     run(*options, "--pool", "cell", "--out", tmp_path / "cell.h5ad")
     assert not np.allclose(vectors(tmp_path / "cell.h5ad", "X_geneformer-v2-104m"), added), "<cls> is the default"
+
+
+def test_a_cell_without_a_gene_of_the_model_is_kept_and_told(repository, file, tmp_path):
+    data = anndata.read_h5ad(file)
+    known = data.var["ensembl_id"].isin(real_gene_ids()).to_numpy()
+    counts = data.X.toarray()
+    counts[7, known] = 0
+    data.X = csr_matrix(counts)
+    data.write_h5ad(tmp_path / "in.h5ad")
+    out = tmp_path / "out.h5ad"
+    options = ("--model", "geneformer-v1-10m", "--weights", repository, "--out", out)
+    told = run("embed", tmp_path / "in.h5ad", *options).stdout
+    assert "1 of them hold no gene of geneformer-v1-10m: NaN" in told
+    found = vectors(out, "X_geneformer-v1-10m")
+    assert np.flatnonzero(np.isnan(found).any(axis=1)).tolist() == [7]
 
 
 def test_options_that_do_not_belong_together_are_refused(repository, file, tmp_path):

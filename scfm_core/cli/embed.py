@@ -66,7 +66,9 @@ def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
     write_h5ad(to_anndata(dataset, additions), out)
     summary = {"out": out, "dataset": dataset.identity, "n_cells": dataset.n_cells, "embeddings": told}
     names = [_in_words(addition) for addition in additions if addition.place in _PER]
-    tell(f"Wrote {out}: {dataset.n_cells:,} cells, {', '.join(names)}", summary, as_json=as_json)
+    words = [f"Wrote {out}: {dataset.n_cells:,} cells, {', '.join(names)}"]
+    words += [f"{one['n_empty']:,} of them hold no gene of {one['model']}: NaN" for one in told if one["n_empty"]]
+    tell("\n".join(words), summary, as_json=as_json)
 
 
 def _in_words(addition: "Addition") -> str:
