@@ -111,7 +111,7 @@ def build_question(dataset: Dataset, key: str) -> PerturbAsAuthors | None:
     states, complete = _choose_states(dataset, key)
     among, label = _choose_among(dataset, key, genes, states)
     most, max_genes, gene_level = _choose_more(key, every=how == EVERY)
-    held = among if kind == "overexpress" or not genes else among & _holding(dataset, genes)
+    held = among if kind == "overexpress" or not genes else among & _holding(dataset, genes, together=how == TOGETHER)
     cells = draw_cells(dataset, held, label, most)
     if not complete or not (genes or how == EVERY):
         st.caption("Choose a gene." if complete else "Choose two states that differ.")
@@ -193,9 +193,10 @@ def _choose_among(
     return (np.ones(dataset.n_cells, dtype=bool), "all cells") if cells is None else (cells.mask, cells.label)
 
 
-def _holding(dataset: Dataset, genes: list[str]) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = np.any([dataset.expression(gene_id) > 0 for gene_id in genes], axis=0)
-    return found
+def _holding(dataset: Dataset, genes: list[str], *, together: bool) -> NDArray[np.bool_]:
+    """Return which cells hold a gene; all genes where these are edited together."""
+    held = np.array([dataset.expression(gene_id) > 0 for gene_id in genes])
+    return held.all(axis=0) if together else held.any(axis=0)
 
 
 def _choose_more(key: str, *, every: bool) -> tuple[int, int | None, bool]:

@@ -111,7 +111,7 @@ def _agreement(asked: ScreenGenes, screen: GeneScreen, *, goal: bool) -> None:
             f"{count(screen.n_estimated)} deletions were estimated, with {count(screen.n_passes)} passes of a cell "
             f"forward, those of the exact ones among them, and {count(screen.n_backward_passes)} back. In trials the "
             f"estimate was {count(faster)} times faster than exact deletions: "
-            f"{plain(quality.measured_on, longest=300)}."
+            f"{plain(quality.measured_on, longest=900)}."
         )
     if (screen.table["n_exact"] > 0).sum() < _FEWEST_DRAWN:
         return

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages._perturb_asking import ALL
 from pages._state import engine
 from scfm_core.analyses.perturb_as_authors import AuthorsReadout, PerturbAsAuthors
+from scfm_core.genes import find_genes
 from tests.pages.conftest import choose, settle, texts
 
 
@@ -51,6 +53,20 @@ def test_a_deletion_with_its_cost_figure_table_and_files(authors):
     assert len(app.get("plotly_chart")) == 1
     files = [button.label for button in app.get("download_button")]
     assert files == ["Figure (SVG)", "Figure (PDF)", "Per cell (CSV)", "Statistics (XLSX)", "Statistics (CSV)"]
+
+
+def test_genes_edited_together_take_the_cells_that_hold_all_of_them(authors, tiny_dataset):
+    choose(authors, ":how", "Together")
+    authors.run()
+    choose(authors, ":cells", ALL)
+    authors.multiselect[0].set_value(["LYZ", "CD3D"]).run()
+    assert not run(authors).error
+    asked, readout = answered()
+    lyz, cd3d = find_genes(tiny_dataset, ["LYZ", "CD3D"])
+    assert set(readout.edits["symbols"]) == {"LYZ;CD3D"}
+    both = (tiny_dataset.expression(lyz) > 0) & (tiny_dataset.expression(cd3d) > 0)
+    assert 0 < both.sum() < (tiny_dataset.expression(lyz) > 0).sum()
+    np.testing.assert_array_equal(asked.cells.mask, both)
 
 
 @pytest.mark.parametrize(
