@@ -1,8 +1,11 @@
 """Torch code that several models share: devices, a BERT of genes, padding, memory errors; knows no single model."""
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from threading import Barrier
 from typing import Any, cast
 
 import numpy as np
@@ -19,7 +22,7 @@ Runs = tuple[tuple[int, int], ...]
 """Cells that stand one after another: number and length of neighbours of one length."""
 
 _MOST_LAYERS = 1000  # no BERT comes near it
-_TILE = 4096  # tokens that go through the layers together on a processor: their states stay in its cache
+_TILE = 2048  # tokens that go through the layers together on a processor: their states stay in its cache
 
 
 def available_devices() -> list[str]:
@@ -361,24 +364,60 @@ def token_states(network: GeneBert, tokens: Tokens, *, n_layers: int, precision:
     some = tokens.take(np.flatnonzero(tokens.lengths))
     if some.n_cells == 0:
         return torch.zeros((0, network.shape.hidden_size), device=device)
-    low = precision == "bfloat16"
-    with memory_errors(), torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=low):
-        if device.type == "cpu":
-            return _states_without_padding(network, some, n_layers)
+    if device.type == "cpu":
+        with memory_errors():
+            return _states_without_padding(network, some, n_layers, precision)
+    with memory_errors(), _arithmetic(device.type, precision):
         ids, real = (torch.from_numpy(array).to(device) for array in padded(some))
         states: Tensor = network(ids, None if bool(real.all()) else real, n_layers)
         return states[real].float()
 
 
-def _states_without_padding(network: GeneBert, tokens: Tokens, n_layers: int) -> Tensor:
-    """Send whole cells through the layers, some thousand tokens at a time."""
+def _states_without_padding(network: GeneBert, tokens: Tokens, n_layers: int, precision: Precision) -> Tensor:
+    """Send whole cells through the layers, some thousand tokens at a time, one piece per core."""
     ids, places = torch.from_numpy(tokens.genes), torch.from_numpy(places_in_cells(tokens))
-    states = torch.empty((len(ids), network.shape.hidden_size))
-    for first, last in _tiles(tokens.offsets):
+    with torch.inference_mode():
+        states = torch.empty((len(ids), network.shape.hidden_size))
+
+    def send(piece: tuple[int, int]) -> None:
+        first, last = piece
         runs = _runs(tokens.lengths[first:last])
         part = slice(int(tokens.offsets[first]), int(tokens.offsets[last]))
-        states[part] = network.unpadded(ids[part], places[part], runs, n_layers)
+        with _arithmetic("cpu", precision):
+            states[part] = network.unpadded(ids[part], places[part], runs, n_layers)
+
+    pieces, n_threads = list(_tiles(tokens.offsets)), torch.get_num_threads()
+    several = len(pieces) > 1 and n_threads > 1
+    for _ in _single_threads(n_threads).map(send, pieces) if several else map(send, pieces):
+        pass
     return states
+
+
+@contextmanager
+def _arithmetic(device_type: str, precision: Precision) -> Iterator[None]:
+    """Compute without gradients, in the number format asked for; holds for this thread alone."""
+    low = precision == "bfloat16"
+    with torch.inference_mode(), torch.autocast(device_type, torch.bfloat16, enabled=low):
+        yield
+
+
+@cache
+def _single_threads(n_threads: int) -> ThreadPoolExecutor:
+    """Return threads in which torch computes on one core each.
+
+    Cores that take a piece each are faster than cores that share every single product: they never wait for each other.
+    """
+    all_there = Barrier(n_threads)
+
+    def compute_alone() -> None:
+        torch.set_num_threads(1)
+        all_there.wait()
+
+    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="one-core")
+    for started in [pool.submit(compute_alone) for _ in range(n_threads)]:
+        started.result()
+    torch.set_num_threads(n_threads)  # torch takes the last number set anywhere for every thread that is new
+    return pool
 
 
 def _tiles(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
