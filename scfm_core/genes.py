@@ -151,7 +151,9 @@ def detect_organism(names: Iterable[str]) -> Organism:
     return best if known[best] >= needed and known[best] > 0 else "unknown"
 
 
-def resolve(ids: Sequence[str], symbols: Sequence[str], organism: Organism) -> Resolution:
+def resolve(
+    ids: Sequence[str], symbols: Sequence[str], organism: Organism, *, keep_retired: bool = False
+) -> Resolution:
     """Find the current Ensembl id of each gene of a file.
 
     Parameters
@@ -163,6 +165,8 @@ def resolve(ids: Sequence[str], symbols: Sequence[str], organism: Organism) -> R
         Symbols, length ``n_genes``, or empty where the file has ids alone.
     organism
         Whose table to read; with "unknown" every gene keeps its own name.
+    keep_retired
+        Whether a gene keeps an Ensembl id that the table does not know, whatever its symbol.
     """
     n_genes = max(len(ids), len(symbols))
     if any(n not in (0, n_genes) for n in (len(ids), len(symbols))):
@@ -172,7 +176,12 @@ def resolve(ids: Sequence[str], symbols: Sequence[str], organism: Organism) -> R
     own_ids = [without_version(name) for name in ids] or [""] * n_genes
     own_symbols = [without_version(name) for name in symbols] or [""] * n_genes
     written = {symbol.upper() for symbol in own_symbols}
-    found = [_resolve_one(*pair, table, written) for pair in zip(own_ids, own_symbols, strict=True)]
+    found = [
+        (own_id, own_symbol or own_id)
+        if keep_retired and _ENSEMBL.match(own_id) and own_id not in table.symbols
+        else _resolve_one(own_id, own_symbol, table, written)
+        for own_id, own_symbol in zip(own_ids, own_symbols, strict=True)
+    ]
     known = [gene_id in table.symbols for gene_id, _ in found]
     retired = [
         ok and _ENSEMBL.match(own) is not None and own != gene_id

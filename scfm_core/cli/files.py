@@ -4,9 +4,9 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,8 +15,29 @@ from scfm_core.dataset import Dataset, list_datasets, open_dataset
 from scfm_core.errors import DatasetError, RequestError
 from scfm_core.workspace import Workspace
 
+if TYPE_CHECKING:
+    from scfm_core.intake import Choices
+
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 _DEMO = "demo:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a person says about how a file is read; the doctor finds out the rest."""
+
+    counts_from: str | None = None
+    organism: Any = None
+    keep_retired_ids: bool = False
+
+    def applied_to(self, choices: "Choices") -> "Choices":
+        """Return the doctor's choices with what the person said in their place."""
+        return replace(
+            choices,
+            counts_from=self.counts_from or choices.counts_from,
+            organism=self.organism or choices.organism,
+            keep_retired_ids=self.keep_retired_ids,
+        )
 
 
 def file_argument(function: FunctionT) -> FunctionT:
@@ -29,7 +50,12 @@ def file_argument(function: FunctionT) -> FunctionT:
     organism = click.option(
         "--organism", type=click.Choice(["human", "mouse"]), help="Found by the gene names where not given."
     )
-    return click.argument("file")(counts(organism(function)))
+    retired = click.option(
+        "--keep-retired-ids",
+        is_flag=True,
+        help="Leave retired Ensembl ids as they are; else genes get the current id of their symbol.",
+    )
+    return click.argument("file")(counts(organism(retired(function))))
 
 
 def out_option(metavar: str, text: str) -> Callable[[FunctionT], FunctionT]:
@@ -49,7 +75,9 @@ def json_option(function: FunctionT) -> FunctionT:
     return option(function)
 
 
-def open_input(file: str, *, counts_from: str | None = None, organism: Any = None) -> Dataset:
+def open_input(
+    file: str, *, counts_from: str | None = None, organism: Any = None, keep_retired_ids: bool = False
+) -> Dataset:
     """Return the dataset that FILE names, added to the workspace where it is not there.
 
     Raises
@@ -61,12 +89,16 @@ def open_input(file: str, *, counts_from: str | None = None, organism: Any = Non
 
     root = Workspace.from_environment().folder("datasets")
     path = Path(file).expanduser()
+    wanted = Wanted(counts_from=counts_from, organism=organism, keep_retired_ids=keep_retired_ids)
     if path.is_file():
-        return _admitted_once(path, root, counts_from, organism)
+        return _admitted_once(path, root, wanted)
     if path.exists():
-        return _admitted(path, root, counts_from, organism)
-    if counts_from or organism:
-        msg = f"--counts-from and --organism say how a file is read, but {file!r} is no file here."
+        return _admitted(path, root, wanted)
+    if wanted != Wanted():
+        msg = (
+            "--counts-from, --organism and --keep-retired-ids say how a file is read, "
+            f"but {file!r} is no file here."
+        )
         raise RequestError(msg, "not-a-file")
     if file.startswith(_DEMO):
         return open_demo(file.removeprefix(_DEMO), root)
@@ -75,7 +107,8 @@ def open_input(file: str, *, counts_from: str | None = None, organism: Any = Non
 
 def read_input(options: Mapping[str, Any]) -> Dataset:
     """Return the dataset that the options of `file_argument` name."""
-    return open_input(options["file"], counts_from=options["counts_from"], organism=options["organism"])
+    names = ("counts_from", "organism", "keep_retired_ids")
+    return open_input(options["file"], **{name: options[name] for name in names})
 
 
 def check_out(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = ()) -> None:
@@ -109,27 +142,26 @@ def _check_parent(out: Path) -> None:
         raise RequestError(msg, "no-folder")
 
 
-def _admitted(path: Path, root: Path, counts_from: str | None, organism: Any) -> Dataset:
+def _admitted(path: Path, root: Path, wanted: Wanted) -> Dataset:
     from scfm_core.intake import admit_file, inspect_file
 
-    if not counts_from and not organism:
+    if wanted == Wanted():
         return admit_file(path, root)
-    found = inspect_file(path).choices
-    choices = replace(found, counts_from=counts_from or found.counts_from, organism=organism or found.organism)
-    return admit_file(path, root, choices)
+    return admit_file(path, root, wanted.applied_to(inspect_file(path).choices))
 
 
-def _admitted_once(path: Path, root: Path, counts_from: str | None, organism: Any) -> Dataset:
+def _admitted_once(path: Path, root: Path, wanted: Wanted) -> Dataset:
     """Admit a file, or return what became of it last time where it was not written to since."""
     state = path.stat()
-    seen = [str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ino, counts_from, organism, __version__]
+    said = [wanted.counts_from, wanted.organism, wanted.keep_retired_ids]
+    seen = [str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ino, *said, __version__]
     key = hashlib.sha256(json.dumps(seen).encode()).hexdigest()
     note = Workspace.from_environment().folder("inputs") / key
     if note.is_file():
         folder = root / note.read_text()
         if (folder / "manifest.json").is_file():
             return open_dataset(folder)
-    dataset = _admitted(path, root, counts_from, organism)
+    dataset = _admitted(path, root, wanted)
     note.write_text(dataset.sha256)
     return dataset
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from scfm_core.cli.asking import tell
-from scfm_core.cli.files import file_argument, json_option, open_input
+from scfm_core.cli.files import Wanted, file_argument, json_option, open_input
 from scfm_core.dataset import Dataset
 from scfm_core.intake import Finding, Inspection, inspect_file
 
@@ -21,7 +21,9 @@ _MARKS = {"good": "good", "note": "note", "warning": "WARNING", "refusal": "REFU
 )
 @file_argument
 @json_option
-def command(file: str, counts_from: str | None, organism: str | None, as_json: bool) -> None:
+def command(
+    file: str, counts_from: str | None, organism: str | None, keep_retired_ids: bool, as_json: bool
+) -> None:
     """Tell what lies in FILE and whether it can be used.
 
     Where the raw counts are, which organism and genes, empty cells, which columns look like batch, donor, condition
@@ -30,26 +32,16 @@ def command(file: str, counts_from: str | None, organism: str | None, as_json: b
     """
     path = Path(file).expanduser()
     if not path.exists():
-        _tell_stored(open_input(file, counts_from=counts_from, organism=organism), as_json=as_json)
+        stored = open_input(file, counts_from=counts_from, organism=organism, keep_retired_ids=keep_retired_ids)
+        _tell_stored(stored, as_json=as_json)
         return
     inspection = inspect_file(path)
-    if counts_from or organism:
-        inspection = _inspect_as_wanted(path, inspection, counts_from, organism)
+    wanted = Wanted(counts_from=counts_from, organism=organism, keep_retired_ids=keep_retired_ids)
+    if wanted != Wanted():
+        inspection = inspect_file(path, wanted.applied_to(inspection.choices))
     tell(_report(inspection), inspection.to_json(), as_json=as_json)
     if not inspection.admissible:
         raise click.exceptions.Exit(1)
-
-
-def _inspect_as_wanted(path: Path, found: Inspection, counts_from: str | None, organism: str | None) -> Inspection:
-    from dataclasses import replace
-
-    choices = replace(found.choices, counts_from=counts_from or found.choices.counts_from)
-    match organism:
-        case "human":
-            choices = replace(choices, organism="human")
-        case "mouse":
-            choices = replace(choices, organism="mouse")
-    return inspect_file(path, choices)
 
 
 def _report(inspection: Inspection) -> str:

@@ -165,7 +165,7 @@ def _named(
     names = read_names(genes)
     said = choices.organism != "unknown"
     organism = choices.organism if said else _organism(genes)
-    resolved = resolve(names.ids, names.symbols, organism)
+    resolved = resolve(names.ids, names.symbols, organism, keep_retired=choices.keep_retired_ids)
     matrix, gene_ids, symbols, n_collapsed = collapse(matrix, resolved.gene_ids, resolved.symbols)
     counts = CountsInHand(matrix=matrix, gene_ids=gene_ids, symbols=symbols, cells=contents.cells)
     advice += _organism_advice(organism, has_ids=bool(names.ids), said=said)
@@ -210,7 +210,7 @@ def _gene_advice(resolved: Resolution, n_collapsed: int, organism: Organism) -> 
         f"{n:,} {words}"
         for n, words in (
             (resolved.n_versions_stripped, "ids lost their version number"),
-            (resolved.n_retired, "retired ids were replaced by the current ones"),
+            (resolved.n_retired, "retired ids were replaced by the current ones of their symbols"),
             (n_collapsed, "rows named a gene that was already there, and their counts were summed"),
             (resolved.n_unknown, "genes are not in the gene table and keep the name that the file gives them"),
         )
@@ -223,4 +223,6 @@ def _gene_advice(resolved: Resolution, n_collapsed: int, organism: Organism) -> 
         title=f"{share:.1%} of {n_genes:,} genes have a known Ensembl id",
         reason=f"{'; '.join(done)}." if done else "Every gene has a known Ensembl id.",
     )
+    if resolved.n_retired:
+        return [Advice(finding, "Keep the retired ids", (("keep_retired_ids", True),))]
     return [Advice(finding)]

@@ -28,6 +28,9 @@ class Choices:
         one, and takes the row sums where there is none.
     drop_empty_cells, drop_empty_genes
         Whether cells without counts and genes without counts are left out.
+    keep_retired_ids
+        Whether a gene keeps an Ensembl id that is retired today, rather than get the current id of its symbol. Models
+        that were trained with the retired id, such as Geneformer V1, then read the gene as their authors do.
     """
 
     counts_from: str = ""
@@ -39,6 +42,7 @@ class Choices:
     totals_from: str | None = None
     drop_empty_cells: bool = False
     drop_empty_genes: bool = False
+    keep_retired_ids: bool = False
 
     @property
     def roles(self) -> dict[Role, str]:

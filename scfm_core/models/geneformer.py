@@ -61,7 +61,10 @@ _LIMITS = (
     "A deletion takes a gene out of the order; how far the cell moves can tell which gene it was rather than what "
     "the gene does. Compare with other genes of the same rank.",
 )
-_LIMIT_V1 = "Malignant cells were left out of its training."
+_LIMIT_V1 = (
+    "Malignant cells were left out of its training. It knows genes by the Ensembl ids of 2021: for a file with older "
+    "ids choose 'Keep the retired ids' on the Dataset page, or some genes are read under another id than the authors'."
+)
 _LIMIT_CANCER = "Continued on cancer studies: for healthy tissue the model before is the authors' choice."
 
 

@@ -158,6 +158,21 @@ class TestGenes:
         assert "3 ids lost their version" in said.reason
         assert "1 rows named a gene that was already there" in said.reason
 
+    def test_retired_ids_are_replaced_or_kept(self) -> None:
+        table = pd.DataFrame({"gene_ids": ["ENSG00000999998", "ENSG00000090382"]}, index=["CD3D", "LYZ"])
+        given = contents(table, X=np.arange(1, 7).reshape(3, 2))
+        seen = examine(given)
+        assert seen.dataset is not None
+        assert seen.dataset.gene_ids == ("ENSG00000167286", "ENSG00000090382")
+        remedy = finding(seen, "genes-known").remedy
+        assert remedy is not None
+        assert remedy.label == "Keep the retired ids"
+        kept = examine(given, remedy.choices)
+        assert kept.dataset is not None
+        assert kept.dataset.gene_ids == ("ENSG00000999998", "ENSG00000090382")
+        assert kept.dataset.gene_symbols == ("CD3D", "LYZ")
+        assert finding(kept, "genes-known").remedy is None
+
     def test_mouse_by_symbols(self) -> None:
         table = pd.DataFrame(index=["Cd3d", "Lyz2", "Ms4a1", "Nkg7"])
         seen = examine(contents(table, X=np.arange(1, 13).reshape(3, 4)))
