@@ -56,7 +56,7 @@ def left_out_words(request: "PerturbAsAuthors", asked: Asked, scanned: Scanned) 
     words = []
     n_empty = int((scanned.n_genes == 0).sum())
     if n_empty:
-        words.append(f"{_counted(n_empty)} left out: they hold no gene of the model.")
+        words.append(f"{_counted(n_empty)} left out, without a gene of the model.")
     usable = scanned.usable(asked)
     n_cells, n_usable = len(scanned.cells), usable.sum(axis=0)
     if n_empty == n_cells or (asked.edits and not n_usable.any()):
@@ -69,7 +69,7 @@ def left_out_words(request: "PerturbAsAuthors", asked: Asked, scanned: Scanned) 
     for label, number in list(zip(asked.labels, n_usable, strict=True))[:_NAMED]:
         without = n_cells - n_empty - int(number)
         if without:
-            words.append(f"{label}: {_counted(without)} left out: they do not hold all of its genes.")
+            words.append(f"{label}: {_counted(without)} left out, without all of its genes.")
     return words + pooling_words(request, asked)
 
 

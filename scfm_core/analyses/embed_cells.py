@@ -63,6 +63,7 @@ class EmbedCells(Request[Embedding]):
     model: ModelSpec
     options: EmbedOptions | None = None
 
+    version: ClassVar[int] = 2  # networks run without padding since then
     result_type: ClassVar[type] = Embedding
 
     def __post_init__(self) -> None:

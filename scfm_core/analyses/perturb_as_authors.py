@@ -156,7 +156,8 @@ class PerturbAsAuthors(Request[AuthorsReadout]):
         measured = _measure(context, self, asked, (readout, scanned, vectors))
         n_unusable = int(np.isnan(measured.values).any(axis=1).sum())
         if n_unusable:
-            words.append(f"{n_unusable:,} edits took the last gene of a cell, so that nothing could be compared.")
+            edits = "edit" if n_unusable == 1 else "edits"
+            words.append(f"{n_unusable:,} {edits} took the last gene of a cell, so that nothing could be compared.")
         states = () if self.states is None else self.states.names
         n_state_cells = 0 if averages is None else int(averages.n_cells.sum())
         return AuthorsReadout(

@@ -249,6 +249,17 @@ def test_fault_every_gene_overexpressed_drops_nothing_of_a_full_cell(engine, dat
     assert set(n_compared) == {N_READ - 1}
 
 
+def test_fault_genes_of_an_overexpression_are_not_named_one_too_far(engine, dataset, case):
+    """Theirs leaves the first gene out of the names but not out of the cosines, where every gene is overexpressed."""
+    screen = ask(engine, dataset, case, every_gene="overexpress", gene_level=True).genes
+    names = [gene for gene in case.cells(dataset)[0] if gene[0] != "<"]
+    label = f"overexpress:{names[1]}"
+    single = ask(engine, dataset, case, edits=(edit(Overexpress, names[1]),), gene_level=True).genes
+    mine, alone = (table[(table["cell"] == "c0") & (table["edit"] == label)] for table in (screen, single))
+    assert list(mine["gene_id"]) == list(alone["gene_id"]) == [names[0], *names[2:]]
+    np.testing.assert_allclose(mine["cosine_similarity"], alone["cosine_similarity"], **CLOSE)
+
+
 def test_fault_special_tokens_of_shorter_cells_are_no_genes(engine, dataset, cases):
     """Theirs cuts ``<eos>`` off the padded batch, so that only the longest cell loses it."""
     case = cases["v2 cls"]
@@ -298,7 +309,7 @@ def test_fault_a_cell_without_genes_is_left_out(engine, dataset, case):
     """Theirs fails on a cell of length 0."""
     readout = ask(engine, dataset, case, edits=(edit(Overexpress, GENES[0]),))
     assert "c11" not in set(readout.cells["cell"])
-    assert any("1 cell is left out: they hold no gene" in words for words in readout.left_out)
+    assert any("1 cell is left out, without a gene" in words for words in readout.left_out)
 
 
 # the question ---------------------------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ def tell(seconds: Timings, *, n_tokens: int, n_embedded: int) -> None:
     )
     once = float(np.median(seconds["unedited"]))
     whole = per_turn / TURN * np.median(ours) / TURN
-    print(f"reading a cell and its unedited pass, in double precision: {once:.2f} s, {once / whole:.1%} of a screen")
+    print(f"reading a cell and its unedited pass: {once:.2f} s, {once / whole:.1%} of a screen")
 
 
 def main(n_genes: int) -> None:
