@@ -189,7 +189,7 @@ class RankBert:
         import torch
 
         from scfm_core.first_order import Reading, deletion_estimates
-        from scfm_core.tensors import layers_to_run
+        from scfm_core.tensors import each_on_one_core, layers_to_run
 
         self._check_pooling(options.pooling)
         reading = Reading(
@@ -199,14 +199,19 @@ class RankBert:
             n_after=self.frame.n_after,
         )
         device = next(self.network.parameters()).device
+        states = torch.from_numpy(goals).to(device, torch.float32)
         size, shifts = np.empty(len(tokens.genes)), np.empty((len(goals), len(tokens.genes)))
-        for length in np.unique(tokens.lengths[tokens.lengths > 0]):
-            starts = tokens.offsets[:-1][tokens.lengths == length]
-            where = starts[:, None] + np.arange(length)
+
+        def estimate(where: NDArray[np.int64]) -> None:
             ids = torch.from_numpy(tokens.genes[where].astype(np.int64)).to(device)
-            states = torch.from_numpy(goals).to(device, torch.float32)
             sizes, toward = deletion_estimates(self.network, ids, reading, goals=states, effort=effort)
             size[where], shifts[:, where] = sizes.cpu().numpy(), toward.transpose(0, 1).cpu().numpy()
+
+        if device.type == "cpu":
+            each_on_one_core(estimate, list(_cells_of_one_length(tokens, torch.get_num_threads())))
+        else:
+            for where in _cells_of_one_length(tokens, 1):
+                estimate(where)
         return DeletionEstimates(size, shifts)
 
     def static_gene_vectors(self) -> NDArray[np.float32]:
@@ -244,6 +249,14 @@ class RankBert:
         framed[offsets[:-1][held]] = self._cls
         framed[offsets[1:][held] - 1] = self._eos
         return Tokens(framed, np.ones(len(framed), dtype=np.float32), offsets)
+
+
+def _cells_of_one_length(tokens: Tokens, n_parts: int) -> Iterator[NDArray[np.int64]]:
+    """Yield where the tokens of some cells of one length stand, shape ``(n_cells, length)``, in up to ``n_parts``."""
+    for length in np.unique(tokens.lengths[tokens.lengths > 0])[::-1]:
+        starts = tokens.offsets[:-1][tokens.lengths == length]
+        for part in np.array_split(starts, min(n_parts, len(starts))):
+            yield part[:, None] + np.arange(length)
 
 
 def _steps(edits: Sequence[GeneEdit]) -> Iterator[tuple[type, list[str], int]]:

@@ -1,12 +1,12 @@
 """Torch code that several models share: devices, a BERT of genes, padding, memory errors; knows no single model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from threading import Barrier
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from scfm_core.errors import ModelError, RequestError
 from scfm_core.model import Precision
 from scfm_core.tokens import Tokens, places_in_cells
 
+PieceT = TypeVar("PieceT")
 Runs = tuple[tuple[int, int], ...]
 """Cells that stand one after another: number and length of neighbours of one length."""
 
@@ -386,10 +387,7 @@ def _states_without_padding(network: GeneBert, tokens: Tokens, n_layers: int, pr
         with _arithmetic("cpu", precision):
             states[part] = network.unpadded(ids[part], places[part], runs, n_layers)
 
-    pieces, n_threads = list(_tiles(tokens.offsets)), torch.get_num_threads()
-    several = len(pieces) > 1 and n_threads > 1
-    for _ in _single_threads(n_threads).map(send, pieces) if several else map(send, pieces):
-        pass
+    each_on_one_core(send, list(_tiles(tokens.offsets)))
     return states
 
 
@@ -401,12 +399,21 @@ def _arithmetic(device_type: str, precision: Precision) -> Iterator[None]:
         yield
 
 
-@cache
-def _single_threads(n_threads: int) -> ThreadPoolExecutor:
-    """Return threads in which torch computes on one core each.
+def each_on_one_core(work: Callable[[PieceT], None], pieces: Sequence[PieceT]) -> None:
+    """Call ``work`` for every piece, as many at once as torch may use cores, each of them computing on one core.
 
     Cores that take a piece each are faster than cores that share every single product: they never wait for each other.
+    A single piece is given all cores. Gradients, autocast and the like have to be chosen inside ``work``.
     """
+    n_threads = torch.get_num_threads()
+    several = len(pieces) > 1 and n_threads > 1
+    for _ in _single_threads(n_threads).map(work, pieces) if several else map(work, pieces):
+        pass
+
+
+@cache
+def _single_threads(n_threads: int) -> ThreadPoolExecutor:
+    """Return threads in which torch computes on one core each."""
     all_there = Barrier(n_threads)
 
     def compute_alone() -> None:
