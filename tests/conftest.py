@@ -1,6 +1,7 @@
 """Small real datasets, an engine with a temporary store, and the folder of real data where there is one."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,13 @@ OTHER_MARKERS = {
     "everywhere": ("B2M", "ACTB", "MALAT1"),
     "Megakaryocyte": ("NRGN",),
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """A shell that starts the tests in the background makes them, and every program they start, deaf to Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -58,8 +58,10 @@ def add_weights(visitor: Visitor, folder: Path) -> None:
     field.scroll_into_view_if_needed()
     visitor.picture("10-weights-not-here")
     field.fill(str(folder))
+    field.press("Tab")  # the hint below the field goes, and the button moves to its place
+    visitor.wait()
     page.locator(f".st-key-add-{KEY} button").click()
-    page.get_by_text(f"{TITLE} is here and can be chosen on every page.").wait_for()
+    page.get_by_text(f"{TITLE} is here and can be chosen on every page.").wait_for(timeout=180_000)
     visitor.wait()
 
 
