@@ -65,6 +65,7 @@ class ThreadExecutor:
     def __init__(self, devices: Sequence[str] | None = None) -> None:
         self._devices = None if devices is None else list(devices)
         self._pool: ThreadPoolExecutor | None = None
+        self._closed = False
         self._lock = threading.Lock()
 
     @property
@@ -75,14 +76,19 @@ class ThreadExecutor:
     def submit(self, function: Callable[[Any], Any], item: Any) -> Task:
         """See `Executor.submit`."""
         with self._lock:
+            if self._closed:  # between a job's look whether it was stopped and its next piece
+                msg = "The engine was closed while the job ran. Finished pieces are kept."
+                raise Cancelled(msg, "cancelled")
             if self._pool is None:
                 self._pool = self._start()
             return self._pool.submit(function, item)
 
     def close(self) -> None:
         """See `Executor.close`."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            self._closed = True
+            if self._pool is not None:
+                self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _start(self) -> ThreadPoolExecutor:
         if self._devices is None:
