@@ -220,7 +220,8 @@ class ModelSpec:
     has_attention
         Whether the model can say how strongly each gene attends to each other one.
     gene_edits
-        Which edits the model can make to its input, of ``"delete"``, ``"overexpress"``, ``"inhibit"``, ``"activate"``.
+        Which edits the model can make to its input, of ``"delete"``, ``"overexpress"``, ``"inhibit"``, ``"activate"``,
+        ``"scale"``.
     screen
         Quality of the first-order screen; None where it was not measured, and is not offered.
     bundled_folder

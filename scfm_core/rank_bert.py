@@ -20,6 +20,7 @@ from scfm_core.tokens import (
     GeneEdit,
     Inhibit,
     Overexpress,
+    Scale,
     Tokens,
     counts_in_vocabulary,
 )
@@ -104,8 +105,12 @@ class RankBert:
 
         Genes deleted, or overexpressed, next to each other in the list are one group: a group comes to the front in
         the order listed. A cell that was cut to the longest input is not filled up again after a deletion. Inhibiting
-        and activating move a gene that the cell holds (`scfm_core.token_edits.moved_by_quartiles`).
+        and activating move a gene that the cell holds (`scfm_core.token_edits.moved_by_quartiles`). Raises a
+        `ModelError` for `Scale`: there are no values to scale.
         """
+        if any(isinstance(edit, Scale) for edit in edits):
+            msg = "This model reads the order of genes, not counts that one could scale. Inhibit or activate instead."
+            raise ModelError(msg, "unsupported-edit")
         for kind, genes, quartiles in _steps(edits):
             known = np.array([p for p in map(self.position, genes) if p is not None], dtype=np.int64)
             if kind is Delete:

@@ -1,7 +1,7 @@
 """Gene tokens of a batch of cells, and the edits that a perturbation makes to them; knows no network."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -125,7 +125,54 @@ class Activate:
         _check_quartiles(self.quartiles)
 
 
-GeneEdit = Delete | Overexpress | Inhibit | Activate
+@dataclass(frozen=True)
+class Scale:
+    """Multiply the counts of a gene that a cell holds; for models that read values, not ranks alone.
+
+    Attributes
+    ----------
+    gene_id
+        Ensembl id without version.
+    factor
+        0 (the gene is gone) to 2 (twice the counts).
+    """
+
+    gene_id: str
+    factor: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.factor <= 2:
+            msg = f"A gene is scaled by a factor from 0 to 2, found {self.factor!r}. Choose one between them."
+            raise RequestError(msg, "unknown-factor")
+
+
+GeneEdit = Delete | Overexpress | Inhibit | Activate | Scale
+
+
+def edit_in_words(edit: GeneEdit, gene: str) -> str:
+    """Return what an edit does, in a few words; a deletion is called by its gene alone.
+
+    Examples
+    --------
+    >>> edit_in_words(Delete("ENSG00000105374"), "NKG7"), edit_in_words(Scale("ENSG00000105374", 0.5), "NKG7")
+    ('NKG7', 'scale NKG7 x0.5')
+    >>> edit_in_words(Inhibit("ENSG00000105374", 2), "NKG7")
+    'inhibit NKG7 by 2 quartiles'
+    """
+    match edit:
+        case Delete():
+            return gene
+        case Overexpress():
+            return f"overexpress {gene}"
+        case Scale():
+            return f"scale {gene} x{edit.factor:g}"
+        case Inhibit() | Activate():
+            return f"{edit_name(edit)} {gene}" + (f" by {edit.quartiles} quartiles" if edit.quartiles > 1 else "")
+
+
+def same_edit(edit: GeneEdit, gene_id: str) -> GeneEdit:
+    """Return an edit made to another gene."""
+    return replace(edit, gene_id=gene_id)
 
 
 def edit_name(edit: GeneEdit) -> str:

@@ -32,6 +32,7 @@ class FitModel(Request[FittedModel]):
     dataset: Dataset
     model: ModelSpec
 
+    version: ClassVar[int] = 2  # PCA keeps the highest value of each gene since then
     result_type: ClassVar[type] = FittedModel
 
     def run(self, context: Context) -> FittedModel:

@@ -12,11 +12,13 @@ from scipy.sparse import csr_matrix
 from scfm_core.dataset import CellCounts, Dataset
 from scfm_core.errors import DatasetError, ModelError
 from scfm_core.model import Arrays, CellStates, EmbedOptions, ModelSpec
-from scfm_core.tokens import Delete, GeneEdit, Tokens, counts_in_vocabulary, edit_name, without_genes
+from scfm_core.tokens import Activate, Delete, GeneEdit, Inhibit, Overexpress, Scale, Tokens, counts_in_vocabulary
 
 N_VARIABLE_GENES = 2000
 N_COMPONENTS = 50
 COUNTS_PER_CELL = 10_000.0
+
+_Scaling = Delete | Inhibit | Activate | Scale
 
 
 def fit_pca(dataset: Dataset) -> dict[str, NDArray[Any]]:
@@ -28,8 +30,9 @@ def fit_pca(dataset: Dataset) -> dict[str, NDArray[Any]]:
 
     Returns
     -------
-    ``gene_ids`` of the chosen genes, shape ``(n_chosen,)``; their ``mean``, same shape; ``components``, shape
-    ``(n_chosen, n_components)``, with 50 components, or fewer where there are few cells or genes.
+    ``gene_ids`` of the chosen genes, shape ``(n_chosen,)``; their ``mean`` and their ``highest`` value in a cell, same
+    shape; ``components``, shape ``(n_chosen, n_components)``, with 50 components, or fewer where there are few cells or
+    genes.
 
     Raises
     ------
@@ -55,7 +58,9 @@ def fit_pca(dataset: Dataset) -> dict[str, NDArray[Any]]:
     components = _leading_directions(matrix, mean, min(N_COMPONENTS, matrix.shape[0] - 1, len(chosen)))
     largest = np.abs(components).argmax(axis=0)
     components = components * np.where(components[largest, np.arange(components.shape[1])] < 0, -1.0, 1.0)
-    return {"gene_ids": np.array(counts.gene_ids)[chosen], "mean": mean, "components": components}
+    highest = matrix.max(axis=0).toarray().ravel()
+    gene_ids = np.array(counts.gene_ids)[chosen]
+    return {"gene_ids": gene_ids, "mean": mean, "highest": highest, "components": components}
 
 
 def log_normalised(matrix: csr_matrix, total_counts: NDArray[np.float64]) -> csr_matrix:
@@ -74,14 +79,17 @@ def log_normalised(matrix: csr_matrix, total_counts: NDArray[np.float64]) -> csr
 class PcaModel:
     """Fitted components; a cell's tokens are its chosen genes with their log-normalised values.
 
-    A cell that expresses none of the chosen genes has no tokens, hence no vector, like a cell without counts. To
-    delete a gene is to set its value to zero; the other values stay, as the cell's total is held fixed.
+    A cell that expresses none of the chosen genes has no tokens, hence no vector, like a cell without counts. An edit
+    changes one gene's counts; the other values stay, as the cell's total is held fixed. To delete a gene is to set it
+    to zero, to overexpress it is to give it the highest value that a cell of the dataset has. As there are no ranks to
+    move in, to inhibit a gene halves its counts for each quartile, and to activate it doubles them.
     """
 
     def __init__(self, fitted: Arrays) -> None:
         self.gene_ids = tuple(str(gene_id) for gene_id in fitted["gene_ids"])
         self._position = {gene_id: position for position, gene_id in enumerate(self.gene_ids)}
         self._components = np.asarray(fitted["components"], dtype=np.float64)
+        self._highest = np.asarray(fitted["highest"], dtype=np.float64)
         self._origin = np.asarray(fitted["mean"], dtype=np.float64) @ self._components
 
     def encode(self, counts: CellCounts) -> Tokens:
@@ -93,13 +101,23 @@ class PcaModel:
         )
 
     def edit(self, tokens: Tokens, edits: Sequence[GeneEdit]) -> Tokens:
-        """See `CellModel.edit`; raises a `ModelError` for an edit other than a deletion."""
+        """See `CellModel.edit`; each edit applies to what the one before left."""
         for edit in edits:
-            if not isinstance(edit, Delete):
-                msg = f"PCA can delete genes only, found {edit_name(edit)!r}. Choose a model that ranks genes."
-                raise ModelError(msg, "unsupported-edit")
-        known = [self._position[edit.gene_id] for edit in edits if edit.gene_id in self._position]
-        return without_genes(tokens, np.array(known, dtype=np.int64))
+            gene = self._position.get(edit.gene_id)
+            if gene is not None:
+                tokens = self._raised(tokens, gene) if isinstance(edit, Overexpress) else _scaled(tokens, gene, edit)
+        return tokens
+
+    def _raised(self, tokens: Tokens, gene: int) -> Tokens:
+        """Give a gene its highest value in every cell of which something is known."""
+        others = tokens.keep(tokens.genes != gene)
+        cells = np.flatnonzero(tokens.lengths)
+        genes = np.concatenate([others.genes, np.full(len(cells), gene, dtype=np.int32)])
+        values = np.concatenate([others.values, np.full(len(cells), self._highest[gene], dtype=np.float32)])
+        cell = np.concatenate([others.cell_of_token(), cells])
+        order = np.lexsort((genes, cell))
+        offsets = others.offsets + np.concatenate([[0], np.cumsum(tokens.lengths > 0)])
+        return Tokens(genes[order], values[order], offsets)
 
     def embed(self, tokens: Tokens, options: EmbedOptions) -> CellStates:
         """See `CellModel.embed`; there is nothing to choose."""
@@ -108,6 +126,29 @@ class PcaModel:
         points = (values @ self._components - self._origin).astype(np.float32)
         points[tokens.lengths == 0] = np.nan
         return CellStates(points)
+
+
+def _scaled(tokens: Tokens, gene: int, edit: _Scaling) -> Tokens:
+    """Multiply the counts of a gene where a cell holds it."""
+    factor = _factor(edit)
+    mine = tokens.genes == gene
+    if factor == 0:
+        return tokens.keep(~mine)
+    values = tokens.values.copy()
+    values[mine] = np.log1p(factor * np.expm1(values[mine]))
+    return Tokens(tokens.genes, values, tokens.offsets)
+
+
+def _factor(edit: _Scaling) -> float:
+    match edit:
+        case Delete():
+            return 0.0
+        case Inhibit():
+            return float(0.5**edit.quartiles)
+        case Activate():
+            return float(2.0**edit.quartiles)
+        case Scale():
+            return edit.factor
 
 
 def _variable_genes(matrix: csr_matrix) -> NDArray[np.int64]:
@@ -174,6 +215,7 @@ SPECS = (
         ),
         load=_load,
         fit=fit_pca,
+        gene_edits=("delete", "overexpress", "inhibit", "activate", "scale"),
         poolings=("projection",),
         is_baseline=True,
     ),

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,13 +15,19 @@ from scfm_core.model import CellModel, ModelSpec
 from scfm_core.rank_bert import RankBert
 from scfm_core.registry import all_models, find_model
 from scfm_core.tensors import available_devices
-from scfm_core.tokens import Activate, Delete, Inhibit, Overexpress, Tokens, concatenate
+from scfm_core.tokens import Activate, Delete, Inhibit, Overexpress, Scale, Tokens, concatenate
 from scfm_core.weights import loaded_model, weights_here, with_weights
 from tests.geneformer_folders import model_folder, write_published
 
 TOLERANCE = 1e-5  # of a vector's values, float32
 N_CELLS = 24
-EDITS = {"delete": Delete, "overexpress": Overexpress, "inhibit": Inhibit, "activate": Activate}
+EDITS = {
+    "delete": Delete,
+    "overexpress": Overexpress,
+    "inhibit": Inhibit,
+    "activate": Activate,
+    "scale": partial(Scale, factor=0.5),
+}
 
 Loaded = tuple[ModelSpec, CellModel]
 
@@ -183,9 +190,10 @@ def test_an_edit_is_made_or_refused_as_the_card_says(loaded: Loaded, counts: Cel
         assert caught.value.code == "unsupported-edit"
         return
     first, edited = (some.take(np.array([0])) for some in (tokens, model.edit(tokens, [edit])))
-    assert (vectors(loaded, first) != vectors(loaded, edited)).any() == (first.genes.tolist() != edited.genes.tolist())
-    if name in ("overexpress", "activate", "delete"):
-        assert first.genes.tolist() != edited.genes.tolist()
+    changed = first.genes.tolist() != edited.genes.tolist() or first.values.tolist() != edited.values.tolist()
+    assert (vectors(loaded, first) != vectors(loaded, edited)).any() == changed
+    if name != "inhibit":  # the weakest gene has no lower rank
+        assert changed
     if name != "delete":
         assert sorted(first.genes.tolist()) == sorted(edited.genes.tolist())
 
