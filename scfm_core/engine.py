@@ -148,6 +148,7 @@ class Job(Generic[ResultT]):
         self._child: Job[Any] | None = None
         self._n_parents = 0
         self._progress = Progress()
+        self._partial: Any = None
         self._stop = threading.Event()
         self._future: Future[ResultT] = Future()
 
@@ -177,6 +178,16 @@ class Job(Generic[ResultT]):
         """Lines of (seconds since the start, text), those of nested questions among them."""
         child = self._child
         return [*self._lines, *(self._lines_of(child) if child else [])]
+
+    @property
+    def partial(self) -> Any:
+        """What the request has shown of its answer so far; None before the first, and once the answer is there.
+
+        Where it has shown nothing itself: what a nested question shows while it is being computed, or had shown when it
+        was stopped or failed. A stopped or failed job keeps what it had shown last.
+        """
+        own, child = self._partial, self._child
+        return child.partial if own is None and child is not None else own
 
     @property
     def error(self) -> BaseException | None:
@@ -296,6 +307,7 @@ class Engine:
         else:
             job.seconds = time.monotonic() - job.started
             job._future.set_result(answer)
+            job._partial = None  # the answer is there; finished jobs are kept for long
 
     def _keep(self, job: Job[ResultT], answer: ResultT) -> ResultT:
         identity = job.request.identity
@@ -324,6 +336,9 @@ class _Running:
     def log(self, text: str) -> None:
         self._job._note(text)
 
+    def show(self, partial: object) -> None:
+        self._job._partial = partial
+
     def compute(self, request: Request[ResultT]) -> ResultT:
         self._raise_if_cancelled()
         child = self._engine._submit(request, nested=True)
@@ -336,6 +351,8 @@ class _Running:
         finally:
             if watched:
                 self._job._lines.extend(self._job._lines_of(child))
+                if not child.finished or child.error is not None:
+                    self._job._partial = self._job.partial  # the nested one's, where this one has none
                 self._job._child = None
             self._engine._leave(child)
         return child.result()

@@ -55,6 +55,15 @@ class Context(Protocol):
     def log(self, text: str) -> None:
         """Tell the person at the screen something that happened."""
 
+    def show(self, partial: object) -> None:
+        """Let be seen what there is of the answer so far; it stays when the job is stopped, and is not stored.
+
+        Parameters
+        ----------
+        partial
+            A frozen value, mostly of the request's own result type; nobody changes it after it was shown.
+        """
+
 
 class Request(ABC, Generic[ResultT]):
     """A question with one answer.

@@ -120,3 +120,43 @@ class FirstOnly(Request[Squares]):
     def run(self, context):
         pieces = context.map(partial(square, self.folder, 0.05), range(20), step="Squaring")
         return Squares(next(pieces)["squares"], "first")
+
+
+@dataclass(frozen=True)
+class Shown(Request[Squares]):
+    """Shows what it has after every piece; fails after the piece ``fails_after``."""
+
+    folder: str
+    n: int = 5
+    seconds: float = 0.0
+    fails_after: int = 10**9
+
+    result_type: ClassVar[type] = Squares
+
+    def run(self, context):
+        values = np.empty(0, dtype=int)
+        for part in context.map(partial(square, self.folder, self.seconds), range(self.n), step="Squaring"):
+            values = np.concatenate([values, part["squares"]])
+            context.show(Squares(values, f"so far {len(values)}"))
+            if len(values) == self.fails_after:
+                msg = "It went wrong."
+                raise RequestError(msg, "test-failure")
+        return Squares(values, "whole")
+
+
+@dataclass(frozen=True)
+class AfterShown(Request[Squares]):
+    """Asks a question that shows its pieces, then shows something of its own where ``own``."""
+
+    shown: Shown
+    own: bool = False
+
+    result_type: ClassVar[type] = Squares
+
+    def run(self, context):
+        if self.own:
+            context.show(Squares(np.array([-1]), "own"))
+        shown = context.compute(self.shown)
+        mark(self.shown.folder, "asked")
+        parts = list(context.map(partial(square, self.shown.folder, 0.05), range(20), step="Squaring again"))
+        return Squares(np.concatenate([shown.values, *(part["squares"] for part in parts)]), "whole")

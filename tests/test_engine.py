@@ -8,7 +8,7 @@ import pytest
 from scfm_core.engine import Engine, Progress, ThreadExecutor
 from scfm_core.errors import Cancelled, RequestError
 from scfm_core.store import Store
-from tests.counting_requests import Failing, FirstOnly, Square, SumOfSquares, marks, wait_for
+from tests.counting_requests import AfterShown, Failing, FirstOnly, Shown, Square, SumOfSquares, marks, wait_for
 
 
 @pytest.fixture
@@ -273,6 +273,88 @@ def test_close_stops_the_jobs(start, marked):
     engine.close()
     with pytest.raises(Cancelled):
         job.result(10)
+
+
+def test_what_a_request_shows_can_be_read_while_it_runs_and_goes_when_the_answer_is_there(start, marked):
+    engine = start()
+    job = engine.submit(Shown(str(marked), n=10, seconds=0.05))
+    seen = [job.partial]
+    while not job.wait(0.01):
+        seen.append(job.partial)
+    assert seen[0] is None
+    lengths = [0 if partial is None else len(partial.values) for partial in seen]
+    assert lengths == sorted(lengths)
+    assert {1, 5, 9} <= set(lengths)
+    assert all(partial is None or partial.label == f"so far {len(partial.values)}" for partial in seen)
+    assert job.result().label == "whole"
+    wait_for(lambda: job.partial is None)
+    assert engine.submit(Shown(str(marked), n=10, seconds=0.05)).result().label == "whole"  # what was stored
+
+
+def test_what_was_shown_can_be_read_from_many_threads(start, marked):
+    job = start().submit(Shown(str(marked), n=30, seconds=0.02))
+    seen: dict[int, list[int]] = {}
+
+    def read(number: int) -> None:
+        while not job.finished:
+            partial = job.partial
+            seen.setdefault(number, []).append(0 if partial is None else len(partial.values))
+            time.sleep(0.002)
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(seen) == 8
+    assert all(one == sorted(one) and max(one) >= 25 for one in seen.values())
+
+
+def test_cancel_keeps_what_was_shown(start, marked):
+    job = start().submit(Shown(str(marked), n=50, seconds=0.05))
+    wait_for(lambda: job.partial is not None and len(job.partial.values) >= 3)
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.result(10)
+    kept = job.partial
+    assert 3 <= len(kept.values) < 50
+    assert kept.values.tolist() == [number**2 for number in range(len(kept.values))]
+    time.sleep(0.2)
+    assert job.partial is kept
+
+
+def test_a_failure_keeps_what_was_shown(start, marked):
+    job = start().submit(Shown(str(marked), fails_after=2))
+    with pytest.raises(RequestError):
+        job.result(10)
+    assert job.partial.values.tolist() == [0, 1]
+
+
+def test_a_job_shows_what_its_running_nested_job_shows(start, marked):
+    parent = start().submit(AfterShown(Shown(str(marked), n=20, seconds=0.05)))
+    wait_for(lambda: parent.partial is not None and parent.partial.label == "so far 3")
+    wait_for(lambda: marks(marked, "asked") == 1)
+    assert parent.partial is None  # the nested answer is there, and the parent has shown nothing itself
+    assert len(parent.result(20).values) == 40
+
+
+def test_what_a_job_shows_itself_goes_before_what_a_nested_one_shows(start, marked):
+    parent = start().submit(AfterShown(Shown(str(marked), n=10, seconds=0.05), own=True))
+    wait_for(lambda: parent.done >= 4 and parent.progress.total == 10)
+    assert parent.partial.label == "own"
+    parent.result(20)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failed"])
+def test_what_a_nested_job_had_shown_is_kept_when_it_ends_early(start, marked, how):
+    shown = Shown(str(marked), n=50, seconds=0.05, fails_after=4 if how == "failed" else 10**9)
+    parent = start().submit(AfterShown(shown))
+    wait_for(lambda: parent.partial is not None and len(parent.partial.values) >= 3)
+    if how == "cancelled":
+        parent.cancel()
+    with pytest.raises(Cancelled if how == "cancelled" else RequestError):
+        parent.result(10)
+    assert len(parent.partial.values) >= 3
 
 
 def test_the_device_named_by_the_environment_is_used(monkeypatch):
