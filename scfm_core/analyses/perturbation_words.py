@@ -1,137 +1,255 @@
-"""What a perturbation showed, in words that a reader can repeat; knows rows of the table of effects, no models."""
+"""What a perturbation showed, as a card of plain sentences that a reader can repeat; knows tables, no models.
 
-from collections.abc import Mapping
-from typing import Any
+`perturbation_phrases` says names and numbers, `perturbation_verdicts` compares with random genes, donors and baselines.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-_REMINDER = "This is a statement about the model's input, not an experiment."
+from scfm_core.analyses.perturbation_phrases import (
+    Row,
+    counted,
+    edit_in_words,
+    genes_in_words,
+    group_in_words,
+    holding_in_words,
+    known,
+    percent,
+    random_gene,
+    short,
+    three_digits,
+)
+from scfm_core.analyses.perturbation_verdicts import (
+    against_random_genes,
+    baseline_clause,
+    baseline_sentence,
+    comparison_sentence,
+    controls_sentence,
+    donors_clause,
+    donors_sentence,
+    explained_sentence,
+    failed_controls,
+    goal_of,
+    no_more_clause,
+    random_clause,
+    row_of,
+    verdict_of,
+    warnings_of,
+)
 
-Row = Mapping[Any, Any] | pd.Series
+if TYPE_CHECKING:
+    from scfm_core.analyses.compare_groups import GroupComparison
+    from scfm_core.analyses.explain_by_baselines import BaselineExplanation
+    from scfm_core.analyses.perturb_genes import PerturbationEffects
+    from scfm_core.analyses.run_controls import Controls
+
+REMINDER = "This is a statement about an edit of the model's input, not an experiment."
+IS_THE_BASELINE = "The model is itself the baseline, so nothing simpler stands beside it."
+CANNOT_MAKE_THE_EDIT = "PCA, the baseline, cannot make this edit, so nothing simpler stands beside the model."
 
 
-def sentence(row: Row, *, baseline: Row | None = None, baseline_title: str = "PCA") -> str:
+@dataclass(frozen=True)
+class Card:
+    """What one edit did in one group, in words.
+
+    Attributes
+    ----------
+    headline
+        The finding in one sentence, or that there is none.
+    sentences
+        What was measured, compared and checked; the last one says what it does not prove.
+    warnings
+        What speaks against taking the finding as it stands.
+    believable
+        False where nothing could be measured or a control failed: shown greyed, with the reasons.
+    reasons
+        Why it is not believable, a sentence each.
+    """
+
+    headline: str
+    sentences: tuple[str, ...]
+    warnings: tuple[str, ...]
+    believable: bool = True
+    reasons: tuple[str, ...] = ()
+
+
+def card(
+    row: Row,
+    *,
+    shifts: pd.DataFrame | None = None,
+    donors: pd.DataFrame | None = None,
+    baseline: "PerturbationEffects | str | None" = None,
+    comparison: "GroupComparison | None" = None,
+    controls: "Controls | None" = None,
+    explained: "BaselineExplanation | None" = None,
+) -> Card:
     """Say in plain words what one row of `PerturbationEffects.effects` means.
+
+    Whole results are given; what belongs to the edit and group of ``row`` is looked up in them.
 
     Parameters
     ----------
     row
         One edit in one group.
+    shifts, donors
+        The tables of these names of the same answer.
     baseline
-        The row of the same edit and group under a baseline such as PCA.
-    baseline_title
-        How the baseline is called.
+        The answer to the same question under PCA; a sentence such as `IS_THE_BASELINE` where there cannot be one; None
+        where it was not asked for.
+    comparison, controls, explained
+        What the other requests about this question found; None where they were not asked.
     """
-    parts = [_finding(row)]
-    if row["status"] != "not held":
-        parts += [_comparison(row), _caution(row)]
-    if baseline is not None:
-        parts.append(_beside(row, baseline, baseline_title))
-    return " ".join(part for part in [*parts, _REMINDER] if part)
-
-
-def three_digits(value: float) -> str:
-    """Write a number with three significant digits; very small ones as 1.23e-05, exactly 0 as 0.
-
-    Examples
-    --------
-    >>> [three_digits(value) for value in (0.0123456, 0.5, 12345.6, 0.0000123456, 0.0)]
-    ['0.0123', '0.500', '12,346', '1.23e-05', '0']
-    """
-    if value == 0:
-        return "0"
-    size = abs(value)
-    if size < 1e-4:
-        return f"{value:.2e}"
-    return f"{value:,.0f}" if size >= 100 else f"{value:#.3g}"
-
-
-def _finding(row: Row) -> str:
-    edit, group, n_cells = _genes(row), _group(row), int(row["n_cells"])
     if row["status"] == "not held":
-        held = "these genes" if "+" in str(row["edit"]) else "it"
-        n_expressing = int(row.get("n_expressing", 0))
-        why = f" although {n_expressing:,} of them express it" if n_expressing else ""
-        return (
-            f"In {group}, the model reads {edit} in none of {_counted(n_cells)}{why}: switching off {held} changes "
-            "nothing there, the effect is exactly 0, and there is nothing to test."
+        return _refused(row)
+    goal = goal_of(row, shifts)
+    sentences = [
+        _size(row),
+        *([] if goal is None else [_shift(row, goal)]),
+        *(_shift(row, other) for other in _alternatives(row, shifts)),
+        _identity(row),
+        against_random_genes(row, goal),
+        donors_sentence(row, goal),
+        baseline_sentence(row, goal, baseline),
+        comparison_sentence(row, comparison),
+        explained_sentence(row, explained),
+        controls_sentence(row, controls),
+        REMINDER,
+    ]
+    failed = failed_controls(row, controls)
+    warned = [*warnings_of(row, goal, donors), *_explained_away(row, comparison, explained)]
+    return Card(
+        headline=_headline(row, goal, baseline),
+        sentences=tuple(sentence for sentence in sentences if sentence),
+        warnings=tuple(warned),
+        believable=not failed,
+        reasons=tuple(failed),
+    )
+
+
+def _refused(row: Row) -> Card:
+    edit, group, n_cells = edit_in_words(row), group_in_words(row), int(row["n_cells"])
+    n_expressing = int(row.get("n_expressing", 0) or 0)
+    reason = f"The model reads {genes_in_words(row)} in none of the {counted(n_cells)} of this group."
+    sentences = [
+        f"{reason} The edit changes no input there, so there is nothing to measure: all numbers are left empty."
+    ]
+    if n_expressing:
+        share = percent(n_expressing / n_cells) if n_cells else "0 %"
+        sentences.append(
+            f"{n_expressing:,} of them ({share}) express it, but too weakly: the model reads only the strongest genes "
+            "of a cell, and cuts it off or does not know it."
         )
-    interval = f"{three_digits(row['ci_low'])} to {three_digits(row['ci_high'])}"
-    told = f"95 % interval over {row['ci_over']} {interval}; " if row["ci_low"] == row["ci_low"] else ""
-    held = "holds" if int(row["n_holding"]) == 1 else "hold"
-    what = "at least one of the genes" if "+" in str(row["edit"]) else "the gene"
+    headline = f"{edit} cannot be tested in {group}: the model reads it in no cell."
+    return Card(headline, tuple(sentences), (), believable=False, reasons=(reason,))
+
+
+def _headline(row: Row, goal: Row | None, baseline: "PerturbationEffects | str | None") -> str:
+    measured = row if goal is None else goal
+    verdict = verdict_of(measured)
+    start = f"{edit_in_words(row)} {_does(row, goal, found=verdict != 'no more')}"
+    parts = [
+        f"{start} {no_more_clause(row, measured)}" if verdict == "no more" else start,
+        donors_clause(measured),
+        random_clause(row, measured),
+        baseline_clause(row, goal, baseline),
+    ]
+    return "; ".join(part for part in parts if part) + "."
+
+
+def _does(row: Row, goal: Row | None, *, found: bool) -> str:
+    group = group_in_words(row)
+    if goal is not None:
+        toward, state = goal["shift"] > 0, short(goal["state"])
+        direction = f"toward {state}" if toward else f"away from {state}"
+        if not found:
+            return f"moves {group} {direction}"
+        share = goal["share_toward"] if toward else 1 - goal["share_toward"]
+        return f"moves {percent(share)} of {_which(row)} {direction}"
+    size = f"moves the vectors of {_which(row)} by {three_digits(row['effect'])}"
+    switching = row.get("share_switching")
+    if not found or not known(switching) or not row.get("n_switching"):
+        return size
+    most = f", most of these to {short(row['switch_to'])}" if row.get("switch_to") else ""
+    return f"{size}, and {percent(float(switching or 0))} of them change their identity{most}"
+
+
+def _which(row: Row) -> str:
+    group = group_in_words(row)
+    return group if row["n_holding"] == row["n_cells"] else f"{group} that {holding_in_words(row)}"
+
+
+def _size(row: Row) -> str:
+    n_holding, n_cells = int(row["n_holding"]), int(row["n_cells"])
+    interval = _interval(row)
     return (
-        f"Switching off {edit} moves the vectors of {group} by {three_digits(row['effect'])} on average, as 1 - cosine "
-        f"({told}{row['n_holding']:,} of {_counted(n_cells)} {held} {what})."
+        f"{n_holding:,} of {counted(n_cells)} ({percent(row['share_holding'])}) {holding_in_words(row)}; their vectors "
+        f"move by {three_digits(row['effect'])} on average, as 1 - cosine{interval}."
     )
 
 
-def _comparison(row: Row) -> str:
-    n_null = int(row["n_null"])
-    if not n_null or row["p_empirical"] != row["p_empirical"]:
-        return "It was not compared with random genes, so it cannot be said whether any other gene would do the same."
-    n_as_much = round(row["p_empirical"] * (1 + n_null)) - 1
-    random, kind = _random(row), "sets of genes" if "+" in str(row["edit"]) else "genes"
-    verb = "moves" if n_as_much == 1 else "move"
-    n_cells = int(row["null_n_cells"])
+def _shift(row: Row, shift: Row) -> str:
+    state, share = short(shift["state"]), percent(shift["share_toward"])
+    words = (
+        f"The mean shift toward {state} is {three_digits(shift['shift'])}, as the cosine with its mean vector after "
+        f"minus before{_interval(shift)}: {share} of these cells move toward it, the others away or not at all."
+    )
+    if shift["role"] == "goal":
+        return words
+    if not known(shift["p"]):
+        return f"Beside the goal: {words[0].lower()}{words[1:]}"
+    beyond = {"found": "more than", "chance": "not clearly more than", "no more": "no more than"}[verdict_of(shift)]
+    return f"{words[:-1]}; {beyond} {random_gene(row)} does (p = {three_digits(shift['p'])})."
+
+
+def _interval(row: Row) -> str:
+    if not known(row["ci_low"]):
+        return ""
+    low, high = three_digits(row["ci_low"]), three_digits(row["ci_high"])
+    return f" (95 % interval over {row['ci_over']} {low} to {high})"
+
+
+def _identity(row: Row) -> str:
+    share = row.get("share_switching")
+    if share is None or not known(share):
+        return ""
+    n_switching, n_holding = int(row["n_switching"]), int(row["n_holding"])
+    most = f", most often to {short(row['switch_to'])}" if n_switching and row.get("switch_to") else ""
+    words = (
+        f"{n_switching:,} of the {n_holding:,} ({percent(float(share))}) change their identity, the label of most of "
+        f"the nearest unperturbed cells{most}"
+    )
+    if not known(row.get("p_switching")):
+        return f"{words}."
     return (
-        f"{random} of like abundance moves them by {three_digits(row['null_mean'])} on average; {n_as_much:,} of "
-        f"{n_null:,} random {kind} {verb} them as much (p = {three_digits(row['p_empirical'])}, BH-adjusted "
-        f"{three_digits(row['p_adjusted'])}; compared on {_counted(n_cells)} that hold the gene)."
+        f"{words}; under random genes {percent(row['null_switching'])} do on average (p = "
+        f"{three_digits(row['p_switching'])})."
     )
 
 
-def _caution(row: Row) -> str:
-    parts = []
-    if row["status"] == "rarely held":
-        share = f"{100 * row['share_holding']:.2g} %"
-        parts.append(f"Only {share} of the cells hold it, which is little to judge by.")
-    if row["match_quality"] == "one-sided":
-        parts.append("It lies at the edge of what these cells hold, so the random genes lie to one side of it.")
-    if row["match_quality"] == "loose":
-        parts.append("Few genes of like abundance exist here, so the comparison is loose.")
-    if row["ci_over"] == "cells":
-        parts.append("Cells are not replicates: without donors the interval and p are exploratory.")
-    return " ".join(parts)
+def _alternatives(row: Row, shifts: pd.DataFrame | None) -> list[Row]:
+    if shifts is None or not len(shifts):
+        return []
+    mine = (shifts["edit"] == row["edit"]) & (shifts["group"].astype(str) == str(row["group"]))
+    others = shifts[mine & (shifts["role"] != "goal")]
+    return [other for other in others.to_dict("records") if known(other["shift"])]
 
 
-def _beside(row: Row, baseline: Row, title: str) -> str:
-    if baseline["status"] == "not held":
-        return f"{title}, the baseline, does not read the gene in these cells and says nothing about it."
-    if baseline["p_empirical"] != baseline["p_empirical"]:
-        return f"{title}, the baseline, moves them by {three_digits(baseline['effect'])}, on a scale of its own."
-    n_null = int(baseline["n_null"])
-    n_as_much = round(baseline["p_empirical"] * (1 + n_null)) - 1
-    found = [each["p_empirical"] <= 0.05 for each in (row, baseline)]
-    verdict = {
-        (True, True): f"{title}, the baseline, finds it too",
-        (False, False): f"{title}, the baseline, does not find it either",
-        (True, False): f"{title}, the baseline, does not find it",
-        (False, True): f"{title}, the baseline, finds what the model does not",
-    }[found[0], found[1]]
-    return (
-        f"{verdict}: there {n_as_much:,} of {n_null:,} random {_plural(row)} move the vectors as much "
-        f"(p = {three_digits(baseline['p_empirical'])})."
-    )
+def _explained_away(
+    row: Row, comparison: "GroupComparison | None", explained: "BaselineExplanation | None"
+) -> list[str]:
+    said = []
+    label = row_of(comparison.labels, row) if comparison is not None else None
+    if label is not None and label["label"] == "generic":
+        said.append("The gene moves other groups as much: read it as a property of the gene, not of these cells.")
+    account = row_of(explained.edits, row) if explained is not None else None
+    if account is not None and account["explained"] is not None and bool(account["explained"]):
+        said.append("What is known without the model already explains the size of this effect.")
+    return said
 
 
-def _random(row: Row) -> str:
-    return "A random set of genes" if "+" in str(row["edit"]) else "A random gene"
-
-
-def _plural(row: Row) -> str:
-    return "sets of genes" if "+" in str(row["edit"]) else "genes"
-
-
-def _genes(row: Row) -> str:
-    *first, last = str(row["edit"]).split("+")
-    return f"{', '.join(first)} and {last} together" if first else last
-
-
-def _group(row: Row) -> str:
-    group = str(row["group"])
-    return group if group.endswith("s") else f"the cells of {group!r}"
-
-
-def _counted(n_cells: int) -> str:
-    return f"{n_cells:,} cell" if n_cells == 1 else f"{n_cells:,} cells"
+def sentence(row: Row, *, baseline: Row | None = None, baseline_title: str = "PCA") -> str:
+    """Say the size of an effect in one sentence; `card` replaces it."""
+    del baseline, baseline_title
+    return _size(row) if row["status"] != "not held" else _refused(row).headline

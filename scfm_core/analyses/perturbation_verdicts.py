@@ -1,0 +1,300 @@
+"""Sentences that weigh a perturbation: beside random genes, donors, the baseline, other groups and controls."""
+
+from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
+
+from scfm_core.analyses.perturbation_phrases import (
+    Row,
+    counted,
+    known,
+    listed,
+    percent,
+    random_gene,
+    random_genes,
+    short,
+    three_digits,
+)
+
+if TYPE_CHECKING:
+    from scfm_core.analyses.compare_groups import GroupComparison
+    from scfm_core.analyses.explain_by_baselines import BaselineExplanation
+    from scfm_core.analyses.perturb_genes import PerturbationEffects
+    from scfm_core.analyses.run_controls import Controls
+
+ALPHA = 0.05
+Verdict = Literal["found", "chance", "no more", "not compared"]
+_EXPLORATORY = "so the intervals and p are exploratory"
+
+
+def verdict_of(measured: Row) -> Verdict:
+    """Return how an effect, or a shift toward a state, stands beside random genes.
+
+    Returns
+    -------
+    ``"found"``: beyond random genes, also over donors where there are some, also after correction for all rows.
+    ``"chance"``: beyond random genes, but not both of the other two. ``"no more"``: not beyond random genes.
+    """
+    if not known(measured["p_empirical"]):
+        return "not compared"
+    if measured["p_empirical"] > ALPHA:
+        return "no more"
+    last = measured["p_adjusted"] if known(measured["p_adjusted"]) else measured["p"]
+    return "found" if known(last) and last <= ALPHA else "chance"
+
+
+def row_of(table: pd.DataFrame, row: Row) -> Row | None:
+    """Return the first row of a table about the edit and group of another row; None where there is none."""
+    mine = (table["edit"] == row["edit"]) & (table["group"].astype(str) == str(row["group"]))
+    found = table[mine].to_dict("records")
+    return found[0] if found else None
+
+
+def goal_of(row: Row, shifts: pd.DataFrame | None) -> Row | None:
+    """Return the shift of an edit toward the goal in its group; None where no goal was asked for or none was held."""
+    found = row_of(shifts[shifts["role"] == "goal"], row) if shifts is not None and len(shifts) else None
+    return found if found is not None and known(found["shift"]) else None
+
+
+# --- random genes ----------------------------------------------------------------------------------------------------
+
+
+def random_clause(row: Row, measured: Row) -> str:
+    """Say within the headline how often a random gene does the same."""
+    verdict = verdict_of(measured)
+    if verdict == "not compared":
+        return "it was not compared with random genes, so it cannot be said whether any other gene would do the same"
+    if verdict == "no more":
+        return ""
+    words = f"{random_gene(row)} of like abundance does this in {_trials(row, measured)}"
+    if verdict == "found":
+        return words
+    if measured["evidence"] == "donors" and known(measured["p_donors"]) and measured["p_donors"] > ALPHA:
+        return f"{words}, but over donors it may be chance (p = {three_digits(measured['p_donors'])})"
+    adjusted = three_digits(measured["p_adjusted"])
+    return f"{words}, but among all that was tested it may be chance (adjusted p = {adjusted})"
+
+
+def no_more_clause(row: Row, measured: Row) -> str:
+    """Say within the headline that random genes do as much."""
+    return f"no more than {random_gene(row)} of like abundance, which does as much in {_trials(row, measured)}"
+
+
+def against_random_genes(row: Row, goal: Row | None) -> str:
+    """Say what random genes do, on which cells they were compared, and what other cells would have given."""
+    if not known(row["p_empirical"]):
+        return "It was not compared with random genes, so it cannot be said whether any other gene would do the same."
+    n_null, n_cells = int(row["n_null"]), int(row["null_n_cells"])
+    parts = [
+        f"On the {counted(n_cells)} compared, the edit moves the vectors by {three_digits(row['null_effect'])} and "
+        f"{random_genes(row, n_null)} of like abundance by {three_digits(row['null_mean'])} on average "
+        f"(z = {three_digits(row['z'])}, p = {three_digits(row['p_empirical'])}{_adjusted(row)})"
+    ]
+    if goal is not None and known(goal["p_empirical"]):
+        parts.append(
+            f"toward {short(goal['state'])}, by {three_digits(goal['null_effect'])} and "
+            f"{three_digits(goal['null_mean'])} (z = {three_digits(goal['z'])}, two-sided "
+            f"p = {three_digits(goal['p_empirical'])}{_adjusted(goal)})"
+        )
+    return f"{'; '.join(parts)}.{_other_cells(row)}"
+
+
+def _trials(row: Row, measured: Row) -> str:
+    n_null, p = int(measured["n_null"]), float(measured["p_empirical"])
+    none_did = p * (n_null + 1) < 1.5
+    often = f"less than {percent(1 / n_null)}" if none_did and n_null else percent(p)
+    return f"{often} of trials (p = {three_digits(p)}, {random_genes(row, n_null)})"
+
+
+def _adjusted(measured: Row) -> str:
+    if not known(measured["p_adjusted"]) or measured["p_adjusted"] == measured["p_empirical"]:
+        return ""
+    return f"; with Benjamini-Hochberg over all rows {three_digits(measured['p_adjusted'])}"
+
+
+def _other_cells(row: Row) -> str:
+    low, high = row.get("p_low"), row.get("p_high")
+    n_cells, n_holding = int(row["null_n_cells"]), int(row["n_holding"])
+    if low is None or high is None or not known(low) or not known(high) or n_cells >= n_holding:
+        return ""
+    return (
+        f" These are {n_cells:,} of the {counted(n_holding)} it changes: other cells would have given p between "
+        f"{three_digits(float(low))} and {three_digits(float(high))}."
+    )
+
+
+# --- donors ----------------------------------------------------------------------------------------------------------
+
+
+def donors_clause(measured: Row) -> str:
+    """Say within the headline how many donors agree; nothing without donors."""
+    if measured["evidence"] != "donors" or verdict_of(measured) not in ("found", "chance"):
+        return ""
+    agree, donors = int(measured["donors_agree"]), int(measured["n_donors"])
+    return f"{agree} of {donors} donors {'agrees' if agree == 1 else 'agree'}"
+
+
+def donors_sentence(row: Row, goal: Row | None) -> str:
+    """Say what the donors say; nothing without donors."""
+    measured = row if goal is None else goal
+    if measured["evidence"] != "donors":
+        return ""
+    agree, donors = int(measured["donors_agree"]), int(measured["n_donors"])
+    what = "the edit moves the cells more than the mean random gene does"
+    if goal is not None:
+        way = "toward" if goal["shift"] > 0 else "away from"
+        what = f"the cells shift the same way, {way} {short(goal['state'])}"
+    p = measured["p_donors"]
+    test = f" (paired t-test over donor means: p = {three_digits(p)})" if known(p) else ""
+    return f"In {agree} of {donors} donors {what}{test}."
+
+
+# --- baseline, other groups, controls --------------------------------------------------------------------------------
+
+
+def baseline_clause(row: Row, goal: Row | None, baseline: "PerturbationEffects | str | None") -> str:
+    """Say within the headline whether the baseline says the same."""
+    if baseline is None or isinstance(baseline, str):
+        return ""
+    measured = row if goal is None else goal
+    other = _other(row, goal, baseline)
+    if other is None:
+        return "PCA does not read it here"
+    if "not compared" in (verdict_of(measured), verdict_of(other)):
+        return ""
+    found = [verdict_of(each) == "found" for each in (measured, other)]
+    if all(found) and goal is not None and (other["shift"] > 0) != (goal["shift"] > 0):
+        return "PCA says the opposite"
+    return {
+        (True, True): "PCA says the same",
+        (True, False): "PCA does not show it",
+        (False, True): "PCA does show it",
+        (False, False): "PCA does not show it either",
+    }[found[0], found[1]]
+
+
+def baseline_sentence(row: Row, goal: Row | None, baseline: "PerturbationEffects | str | None") -> str:
+    """Say what the same edit does under the baseline, in numbers."""
+    if baseline is None or isinstance(baseline, str):
+        return baseline or ""
+    other = _other(row, goal, baseline)
+    if other is None:
+        return "PCA, the baseline, does not read the gene in these cells and says nothing about it."
+    value = f"by {three_digits(other['effect'])}" if goal is None else f"by {three_digits(other['shift'])}"
+    toward = "" if goal is None else f" toward {short(goal['state'])}"
+    start = f"Under PCA, the baseline, the same edit moves the cells {value}{toward}, on a scale of its own"
+    if not known(other["p_empirical"]):
+        return f"{start}."
+    z, p = three_digits(other["z"]), three_digits(other["p_empirical"])
+    return f"{start}; beside {random_genes(row, int(other['n_null']))} there, z = {z} and p = {p}."
+
+
+def comparison_sentence(row: Row, comparison: "GroupComparison | None") -> str:
+    """Say whether the effect belongs to this group or to the gene."""
+    label = None if comparison is None else row_of(comparison.labels, row)
+    if label is None:
+        return ""
+    return f"Beside other groups, the effect is {_called(label['label'])}: {_lower(label['reason'])}"
+
+
+def explained_sentence(row: Row, explained: "BaselineExplanation | None") -> str:
+    """Say how much of the effect is known without the model."""
+    account = None if explained is None else row_of(explained.edits, row)
+    return "" if account is None else _ended(str(account["in_words"]))
+
+
+def controls_sentence(row: Row, controls: "Controls | None") -> str:
+    """Say which controls of the group came out as they should, and which could not be run."""
+    if controls is None:
+        return ""
+    mine = _controls(row, controls)
+    passed = list(dict.fromkeys(mine[_passing(mine, True)]["kind"].astype(str)))
+    failed = set(mine[_passing(mine, False)]["kind"])
+    passed = [kind for kind in passed if kind not in failed]
+    undecided = mine[~mine["kind"].isin([*passed, *failed])]
+    said = [f"Controls that came out as they should: {listed(passed)}."] if passed else []
+    for kind, reason in dict(zip(undecided["kind"], undecided["reason"], strict=True)).items():
+        said.append(f"No verdict from the control {kind}: {_lower(reason)}")
+    return " ".join(said)
+
+
+def failed_controls(row: Row, controls: "Controls | None") -> list[str]:
+    """Return why the controls forbid to believe the row, a sentence for each that failed."""
+    if controls is None:
+        return []
+    mine = _controls(row, controls)
+    failed = mine[_passing(mine, False)].to_dict("records")
+    return [f"The control {_named(one)} failed: {_lower(one['reason'])}" for one in failed]
+
+
+def warnings_of(row: Row, goal: Row | None, donors: pd.DataFrame | None) -> list[str]:
+    """Return what speaks against taking the finding as it stands, a sentence each."""
+    said = []
+    if row["status"] == "rarely held":
+        share = percent(row["share_holding"])
+        said.append(f"Only {share} of the cells ({int(row['n_holding']):,}) hold it, which is little to judge by.")
+    quality = row.get("match_quality")
+    if quality == "one-sided":
+        said.append("It lies at the edge of what these cells hold, so the random genes lie to one side of it.")
+    if quality == "loose":
+        said.append("Few genes of like abundance exist here, so the comparison with random genes is loose.")
+    low, high = row.get("p_low"), row.get("p_high")
+    if low is not None and high is not None and goal is None and low <= ALPHA < high:
+        said.append("On other cells the verdict could be the other one: compare on more cells before believing it.")
+    return [*said, *_donor_warnings(row, goal, donors)]
+
+
+def _donor_warnings(row: Row, goal: Row | None, donors: pd.DataFrame | None) -> list[str]:
+    measured = row if goal is None else goal
+    if measured["evidence"] == "donors":
+        agree, number = int(measured["donors_agree"]), int(measured["n_donors"])
+        if 3 * agree >= 2 * number:
+            return []
+        return [f"The donors disagree: only {agree} of {number} show it."]
+    if donors is None or not len(donors):
+        return [
+            f"Cells are not replicates: this dataset names no donors, {_EXPLORATORY}. Name the column that holds the "
+            "donors on the Dataset page."
+        ]
+    number = int(row.get("n_donors", 0) or 0)
+    return [f"Cells are not replicates: only {counted(number, 'donor')} can be compared, fewer than 3, {_EXPLORATORY}."]
+
+
+def _other(row: Row, goal: Row | None, baseline: "PerturbationEffects") -> Row | None:
+    """Return the row of the baseline that answers the same question; None where it reads the gene in no cell."""
+    other = row_of(baseline.effects, row)
+    if other is None or other["status"] == "not held":
+        return None
+    return other if goal is None else goal_of(row, baseline.shifts)
+
+
+def _controls(row: Row, controls: "Controls") -> pd.DataFrame:
+    table = controls.table
+    about = table["edit"].fillna("").isin(["", row["edit"]])
+    return table[about & (table["group"].astype(str) == str(row["group"]))]
+
+
+def _passing(table: pd.DataFrame, wanted: bool) -> "pd.Series[bool]":
+    """Return where the verdict of a control is known and as wanted."""
+    return table["passed"].map(lambda value: known(value) and bool(value) is wanted).astype(bool)
+
+
+def _named(control: Row) -> str:
+    symbol = short(control.get("symbol") or "")
+    return f"{control['kind']} ({symbol})" if symbol else str(control["kind"])
+
+
+def _called(label: str) -> str:
+    return {"cannot tell": "neither clearly specific nor clearly generic"}.get(label, label)
+
+
+def _lower(sentence: object) -> str:
+    """Return a sentence to stand behind a colon."""
+    text = str(sentence).strip()
+    begins_a_word = len(text) > 1 and text[1].islower()
+    return _ended(text[:1].lower() + text[1:] if begins_a_word else text)
+
+
+def _ended(sentence: str) -> str:
+    text = sentence.strip()
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
