@@ -1,156 +1,181 @@
-"""Which cells move when a gene is switched off, and do they move more than for a random gene of like abundance?
+"""Which cells move when genes are edited, where to, and is it more than what random genes of like abundance do?
 
-`perturbation_steps` measures, with `perturbation_passes` on the workers, on what `perturbation_study` holds;
-`perturbation_null` makes the comparison with random genes and the intervals, `perturbation_landing` finds the
-neighbours, `perturbation_tables` builds the tables, `perturbation_words` the sentences.
+`measure_edits` measures the edits exactly, `measure_random_genes` the random genes, both with `perturbation_passes` on
+the workers; `perturbation_null` makes the comparison, `perturbation_donors` looks at donors, `perturbation_tables`
+builds the tables, `perturbation_words` the sentences.
 """
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scfm_core.analyses.embed_cells import EmbedCells, cells_per_chunk, model_arrays
+from scfm_core.analyses.authors_states import State
+from scfm_core.analyses.embed_cells import EmbedCells
+from scfm_core.analyses.measure_edits import NOISE_CELLS, MeasureEdits
+from scfm_core.analyses.measure_random_genes import random_genes
 from scfm_core.analyses.perturbation_landing import mean_positions
-from scfm_core.analyses.perturbation_null import random_order
-from scfm_core.analyses.perturbation_passes import Apparatus, find_tokens
-from scfm_core.analyses.perturbation_steps import NOISE_CELLS, measure_edits, measure_genes, measure_noise, measure_null
-from scfm_core.analyses.perturbation_study import Study
+from scfm_core.analyses.perturbation_null import POOL_CELLS
+from scfm_core.analyses.perturbation_study import Edit, chosen_cells, column_of, make_study
 from scfm_core.analyses.perturbation_tables import (
     RARELY_HELD_BELOW,
     cells_table,
+    donors_table,
     effects_table,
-    genes_table,
     null_table,
+    shifts_table,
+    switches_table,
 )
-from scfm_core.analyses.perturbation_words import sentence
 from scfm_core.cell_set import CellSet
 from scfm_core.errors import RequestError
 from scfm_core.request import Context, Request
-from scfm_core.tokens import Delete
+from scfm_core.tokens import Overexpress
 
-__all__ = ["LandingArrows", "PerturbGenes", "PerturbationEffects", "estimated_passes", "landing_arrows", "sentence"]
-__all__ += ["RARELY_HELD_BELOW"]
+__all__ = ["LandingArrows", "PerturbGenes", "PerturbationEffects", "estimated_passes", "landing_arrows", "require_held"]
+__all__ += ["ALL_HOLDING", "NULL_CELLS", "RARELY_HELD_BELOW"]
 
 NULL_CELLS = 16
-ALL_CELLS = "all cells"
-_CELLS_READ_AT_ONCE = 512
+ALL_HOLDING = POOL_CELLS
 
 
 @dataclass(frozen=True)
 class PerturbationEffects:
-    """What switching genes off did to the vectors of cells.
+    """What edits did to the vectors of cells, beside random genes of like abundance.
+
+    All means are over the cells whose input the edit changes, the cells that *hold* it; elsewhere numbers are NaN.
 
     Attributes
     ----------
     effects
         One row per edit and group:
 
-        - ``edit`` (symbols), ``gene_ids`` (joined with ``;``), ``group``;
-        - ``n_cells`` (cells with a vector before and after), ``n_holding`` (those whose input the edit changes),
-          ``share_holding``, ``n_expressing`` (those with counts of a gene of the edit, whether the model reads them or
-          not);
-        - ``effect``, mean of 1 - cosine over all cells of the group, where a cell that does not hold the gene counts
-          exactly 0; ``ci_low`` and ``ci_high``, its 95 % bootstrap interval over ``ci_over`` (``"cells"`` or
-          ``"donors"``); ``effect_holding``, the mean over holding cells, NaN if none;
-        - ``null_effect``, the edit measured as the random genes are; ``null_mean`` and ``null_sd`` of the ``n_null``
-          random genes at this edit's abundance, each measured on at most ``null_cells`` cells (``null_n_cells`` for
-          this edit);
-        - ``z``, ``p_empirical``, ``p_adjusted`` (Benjamini-Hochberg over all rows with a p);
-        - ``match_distance`` and ``match_quality`` (``"close"``, ``"one-sided"``, ``"loose"``, or empty), see
-          `perturbation_null`;
-        - ``status``: ``"tested"``, ``"rarely held"`` (by less than 10 % of the cells) or ``"not held"``.
+        - ``edit`` (its label), ``kind`` (``"delete"``, ``"overexpress"``, ... joined with ``+``), ``gene_ids`` (joined
+          with ``;``), ``group``;
+        - ``n_cells`` (with a vector), ``n_holding``, ``share_holding``, ``n_expressing`` (with counts of a gene of the
+          edit, whether the model reads them or not); ``status``: ``"tested"``, ``"rarely held"`` (by less than 10 % of
+          the cells) or ``"not held"``;
+        - ``effect``, mean of 1 - cosine; ``ci_low`` and ``ci_high``, its 95 % bootstrap interval over ``ci_over``
+          (``"cells"`` or ``"donors"``);
+        - ``null_effect``, the edit measured as the random genes are, on ``null_n_cells`` cells; ``null_mean`` and
+          ``null_sd`` of the ``n_null`` random genes at this edit's abundance; ``z``; ``p_empirical``, one-sided, and
+          ``p_low`` to ``p_high``, where it would lie had other cells been drawn (95 %);
+        - ``n_donors``, ``donors_agree`` (donors in which the edit moves cells more than the mean random gene),
+          ``p_donors`` (paired t-test over donor means), ``p`` (the larger of the two, or ``p_empirical`` without
+          donors), ``evidence`` (``"donors"`` or ``"cells"``: exploratory), ``p_adjusted`` (Benjamini-Hochberg over all
+          rows with a p);
+        - ``match_distance`` and ``match_quality`` (``"close"``, ``"one-sided"``, ``"loose"``, or empty);
+        - ``share_switching``: share of the holding cells whose nearest unperturbed cells are of another type than
+          before; ``switch_to``, the commonest new type; ``n_switching``; ``null_switching``, mean share under random
+          genes; ``p_switching``, one-sided. NaN, or empty, where no column names cell types.
+    shifts
+        One row per edit, group and state: ``edit``, ``group``, ``state``, ``role``, ``n_cells`` (holding), ``shift``
+        (cosine with the state's mean vector, after minus before), ``ci_low``, ``ci_high``, ``ci_over``,
+        ``share_toward``, and as in ``effects``, two-sided, ``null_effect``, ``null_mean``, ``null_sd``, ``n_null``,
+        ``z``, ``p_empirical``, ``n_donors``, ``donors_agree`` (same sign), ``p_donors``, ``p``, ``evidence``,
+        ``p_adjusted``.
+    donors
+        One row per edit, group and donor: ``edit``, ``group``, ``donor``, ``n_cells``, ``n_holding``, ``effect``,
+        ``null_mean``, ``above``, and ``shift:<state>`` for each state. Empty without donors.
+    switches
+        One row per edit, group and pair of cell types: ``edit``, ``group``, ``label_before``, ``label_after``,
+        ``n_cells``.
     cells
-        One row per edit and cell: ``cell``, ``edit``, ``group``, ``cosine_similarity`` (exactly 1 where the edit
-        changes nothing; NaN where the cell has no vector), ``holds``.
-    genes
-        The other genes whose contextual vectors turned most, at most 200 per edit and group, largest first: ``edit``,
-        ``group``, ``gene_id``, ``symbol``, ``mean_shift`` (mean of 1 - cosine), ``n_cells``. Measured on the cells on
-        which the edit is compared with random genes. Empty where the model has no gene vectors.
+        One row per edit and chosen cell: ``cell``, ``edit``, ``group``, ``holds``, ``cosine_similarity``,
+        ``shift:<state>``, ``label_before``, ``label_after``.
     null
         One row per random gene, or set of genes: ``edit``, ``group``, ``null_edit``, ``null_effect`` (levelled to the
-        abundance of the tested gene, what ``p_empirical`` is computed from), ``null_measured`` (before that).
-    landing_before
-        The nearest unperturbed cells of each chosen cell as it was, itself left out, as positions in the dataset,
-        shape ``(n_chosen, k)``, int32; -1 where the cell has no vector.
-    landing_after
-        The same for the cell as the edit leaves it, shape ``(n_edits, n_chosen, k)``, int32.
+        abundance of the tested gene), ``null_measured``, ``null_switching``, ``shift:<state>``.
+    landing_before, landing_after
+        As in `EditedCells`.
     chosen
-        Positions of the perturbed cells in the dataset, ascending, shape ``(n_chosen,)``, int64.
+        Positions of the edited cells in the dataset, ascending, shape ``(n_chosen,)``, int64.
     edits
         Labels of the edits in the order of the request, as in the column ``edit``.
+    states
+        Names of the states, the goal first.
+    identity_by
+        The column that named cell types; empty where there was none.
     noise_floor
-        Largest 1 - cosine between the stored vector of a cell and the same cell embedded again without an edit: an
-        effect below it is arithmetic. About 1e-12 in float32; a cell whose input does not change is never embedded
-        again and has no noise.
+        As in `EditedCells`: a smaller effect is arithmetic.
     n_passes
         How many times a cell went through the model for this answer, the stored baseline not counted.
     """
 
     effects: pd.DataFrame
+    shifts: pd.DataFrame
+    donors: pd.DataFrame
+    switches: pd.DataFrame
     cells: pd.DataFrame
-    genes: pd.DataFrame
     null: pd.DataFrame
     landing_before: NDArray[np.int32]
     landing_after: NDArray[np.int32]
     chosen: NDArray[np.int64]
     edits: tuple[str, ...]
+    states: tuple[str, ...]
+    identity_by: str
     noise_floor: float
     n_passes: int
 
 
 @dataclass(frozen=True)
 class PerturbGenes(Request[PerturbationEffects]):
-    """Switch genes off in the input of a model and measure how far each cell's vector moves.
+    """Edit genes in the input of a model and measure how far each cell's vector moves, and where to.
 
     Parameters
     ----------
     baseline
         The unperturbed cells: dataset, model and options.
     edits
-        Each inner tuple is applied together and is one line of the result.
+        Each inner tuple is made together and is one line of the result.
     cells
         Which cells; all where None.
     group_by
         Column of the cell table; the effect is told per value of it. Cells without a value are left out.
         All chosen cells are one group where None.
+    goal, alternatives
+        States toward which shifts are measured: where one hopes the cells go, and where they might go instead.
+    identity_by
+        Column that names cell types; the dataset's own where None and it has one.
     null_genes
         Random genes (or sets of genes) that each edit is compared with in each group; 0 for none.
     null_cells
-        On how many cells that hold it each gene, tested or random, is measured for the comparison.
+        On how many cells that hold it each gene, tested or random, is measured for the comparison; `ALL_HOLDING` for
+        all of them, up to 1,000 cells of a group.
     seed
         Chooses the random genes, the cells for the comparison, and the resamples of the intervals.
 
     Raises
     ------
     RequestError
-        If there is nothing to edit, a gene is not in the dataset, or the cells belong to another dataset.
+        If there is nothing to edit, the model cannot make an edit, a gene is not in the dataset, or the cells belong to
+        another dataset.
 
     References
     ----------
-    Theodoris et al. 2023, doi:10.1038/s41586-023-06139-9, Methods, "In silico deletion", for the deletion. The
-    comparison with matched random genes is ours; `perturbation_null` describes and justifies it.
+    Theodoris et al. 2023, doi:10.1038/s41586-023-06139-9, Methods, "In silico deletion", for the edits. The comparison
+    with matched random genes is ours; `perturbation_null` describes and justifies it.
     """
 
     baseline: EmbedCells
-    edits: tuple[tuple[Delete, ...], ...]
+    edits: tuple[Edit, ...]
     cells: CellSet | None = None
     group_by: str | None = None
+    goal: State | None = None
+    alternatives: tuple[State, ...] = ()
+    identity_by: str | None = None
     null_genes: int = 100
     null_cells: int = NULL_CELLS
     seed: int = 0
 
+    version: ClassVar[int] = 2  # means over holding cells, states, identity, donors
     result_type: ClassVar[type] = PerturbationEffects
 
     def __post_init__(self) -> None:
-        _require_genes(self)
-        n_cells = self.baseline.dataset.n_cells
-        if self.cells is not None and (self.cells.n_cells != n_cells or not len(self.cells)):
-            msg = f"Expected some of the dataset's {n_cells:,} cells, found {self.cells!r}. Choose the cells again."
-            raise RequestError(msg, "no-cells")
+        _ = self.exact  # which looks at the edits and cells
+        if self.identity_by is None:
+            object.__setattr__(self, "identity_by", self.baseline.dataset.roles.get("cell_type"))
         if self.null_genes < 0 or self.null_cells < 1 or self.seed < 0:
             msg = (
                 "Expected at least 0 random genes, 1 cell per gene and a seed of at least 0, found "
@@ -158,26 +183,66 @@ class PerturbGenes(Request[PerturbationEffects]):
             )
             raise RequestError(msg, "out-of-range")
 
+    @property
+    def exact(self) -> MeasureEdits:
+        """The edits alone, which need no comparison."""
+        return MeasureEdits(self.baseline, self.edits, self.cells, self.group_by, self.states)
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        """The states toward which shifts are measured, the goal first."""
+        return (() if self.goal is None else (self.goal,)) + self.alternatives
+
     def run(self, context: Context) -> PerturbationEffects:
         """See `Request.run`."""
-        study = _prepare(context, self)
-        moved = measure_edits(context, study)
-        null = measure_null(context, study, moved)
-        followers = measure_genes(context, study, moved)
-        noise = measure_noise(context, study)
-        n_passes = int(moved.holds.sum()) + null.n_passes + followers.n_passes + min(NOISE_CELLS, len(study.chosen))
+        points = np.asarray(context.compute(self.baseline).points)
+        edited = context.compute(self.exact)
+        goals = 0 if self.goal is None else 1
+        study = replace(
+            make_study(self.exact, ~np.isnan(points[:, 0]), seed=self.seed),
+            state_roles=("goal",) * goals + ("alternative",) * len(self.alternatives),
+            identity=None if self.identity_by is None else column_of(self.baseline.dataset, self.identity_by),
+            null_genes=self.null_genes,
+            null_cells=self.null_cells,
+        )
+        random = None
+        if self.null_genes and edited.holds.any():
+            random = random_genes(context, self.exact, (self.null_genes, self.null_cells), seed=self.seed)
         return PerturbationEffects(
-            effects=effects_table(study, moved, null),
-            cells=cells_table(study, moved),
-            genes=genes_table(study, followers),
-            null=null_table(study, null),
-            landing_before=moved.landing_before,
-            landing_after=moved.landing_after,
+            effects=effects_table(study, edited, random),
+            shifts=shifts_table(study, edited, random),
+            donors=donors_table(study, edited, random),
+            switches=switches_table(study, edited),
+            cells=cells_table(study, edited),
+            null=null_table(study, edited, random),
+            landing_before=edited.landing_before,
+            landing_after=edited.landing_after,
             chosen=study.chosen,
             edits=study.labels,
-            noise_floor=noise,
-            n_passes=n_passes,
+            states=study.states,
+            identity_by=self.identity_by or "",
+            noise_floor=edited.noise_floor,
+            n_passes=edited.n_passes + (0 if random is None else random.n_passes),
         )
+
+
+def require_held(effects: PerturbationEffects) -> None:
+    """Raise a `RequestError` where no edit changes the input of any cell: there is nothing to say of them."""
+    table = effects.effects
+    if (table["n_holding"] > 0).any():
+        return
+    n_expressing, n_cells = int(table["n_expressing"].max()), int(table.groupby("edit")["n_cells"].sum().max())
+    cut = (
+        f" Up to {n_expressing:,} of them express it, but the model does not read it there: it knows no such gene, or "
+        "the gene stands behind the longest input."
+        if n_expressing
+        else ""
+    )
+    msg = (
+        f"Expected cells whose input holds {', '.join(effects.edits)}; none of the {n_cells:,} cells does, so nothing "
+        f"can be edited.{cut} Choose other cells, genes that these cells express, or another model."
+    )
+    raise RequestError(msg, "not-held")
 
 
 @dataclass(frozen=True)
@@ -217,80 +282,14 @@ def estimated_passes(request: PerturbGenes) -> int:
     that several edits share make it fewer. The baseline's vectors are not counted.
     """
     dataset = request.baseline.dataset
-    chosen, groups = _chosen_cells(request)
+    chosen, groups = chosen_cells(dataset, request.cells, request.group_by)
     members = [chosen[groups == name] for name in np.unique(groups)]
     passes = min(NOISE_CELLS, len(chosen))
-    twice = 2 if request.baseline.model.has_gene_vectors else 0
     for edit in request.edits:
         holds = np.any([dataset.expression(single.gene_id) > 0 for single in edit], axis=0)
+        holds |= any(isinstance(single, Overexpress) for single in edit)
         for cells in members:
             n_holding = int(holds[cells].sum())
-            passes += n_holding + min(request.null_cells, n_holding) * (request.null_genes + twice)
+            passes += n_holding + min(request.null_cells, POOL_CELLS, n_holding) * request.null_genes
     return passes
 
-
-def _require_genes(request: PerturbGenes) -> None:
-    if not request.edits or not all(request.edits):
-        msg = "Expected at least one gene in every edit, found none. Name the genes to switch off."
-        raise RequestError(msg, "no-genes")
-    known = set(request.baseline.dataset.gene_ids)
-    unknown = [single.gene_id for edit in request.edits for single in edit if single.gene_id not in known]
-    if unknown:
-        msg = (
-            f"Not among the {len(known):,} genes of this dataset: {', '.join(sorted(set(unknown)))}. "
-            "Choose genes that were measured."
-        )
-        raise RequestError(msg, "unknown-gene")
-    if len({frozenset(edit) for edit in request.edits}) < len(request.edits):
-        msg = "The same edit stands in the request twice. Name each gene, or set of genes, once."
-        raise RequestError(msg, "repeated-edit")
-
-
-def _prepare(context: Context, request: PerturbGenes) -> Study:
-    baseline = request.baseline
-    dataset, model = baseline.dataset, baseline.model
-    chosen, groups = _chosen_cells(request)
-    points = np.asarray(context.compute(baseline).points)
-    apparatus = Apparatus(dataset, model, baseline.chosen_options, model_arrays(context, dataset, model))
-    donor = dataset.roles.get("donor")
-    table = dataset.cells()
-    n_left_out = (len(request.cells) if request.cells else dataset.n_cells) - len(chosen)
-    if n_left_out:
-        context.log(f"{n_left_out:,} cells have no {request.group_by} and are left out")
-    there = ~np.isnan(points[chosen, 0])
-    members = {str(name): np.flatnonzero((groups == name) & there) for name in np.unique(groups)}
-    return Study(
-        apparatus=apparatus,
-        edits=request.edits,
-        points=points,
-        chosen=chosen,
-        groups=groups,
-        donors=table[donor].astype(str).to_numpy(dtype=str)[chosen] if donor in table else None,
-        members=members,
-        in_random_order={name: random_order(cells, seed=request.seed, group=name) for name, cells in members.items()},
-        token_of_gene=context.call(partial(find_tokens, apparatus), step=f"Loading {model.title}"),
-        null_genes=request.null_genes,
-        null_cells=request.null_cells,
-        seed=request.seed,
-        passes_per_chunk=cells_per_chunk(model),
-        cells_read_at_once=_CELLS_READ_AT_ONCE,
-    )
-
-
-def _chosen_cells(request: PerturbGenes) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
-    """Return the positions of the cells to perturb, and the group of each."""
-    dataset, cells = request.baseline.dataset, request.cells
-    chosen = np.arange(dataset.n_cells) if cells is None else cells.positions
-    if request.group_by is None:
-        return chosen, np.full(len(chosen), ALL_CELLS if cells is None else cells.label)
-    table = dataset.cells()
-    if request.group_by not in table:
-        names = ", ".join(table.columns) or "none"
-        msg = f"The cell table has no column {request.group_by!r}. Its columns: {names}."
-        raise RequestError(msg, "unknown-column")
-    column = table[request.group_by].iloc[chosen]
-    kept = column.notna().to_numpy()
-    if not kept.any():
-        msg = f"No chosen cell has a value in column {request.group_by!r}. Choose another column or other cells."
-        raise RequestError(msg, "no-groups")
-    return chosen[kept], column[kept].astype(str).to_numpy(dtype=str)

@@ -208,7 +208,7 @@ def one_minus_cosine(before: NDArray[np.floating[Any]], after: NDArray[np.floati
     """
     if not len(after):
         return np.empty(0)
-    difference = _unit(before) - _unit(after)
+    difference = unit_vectors(before) - unit_vectors(after)
     return np.asarray(0.5 * np.einsum("ij,ij->i", difference, difference))
 
 
@@ -269,7 +269,8 @@ def _gene_of_token(token_of_gene: NDArray[np.int32], tokens: NDArray[np.int32]) 
     return np.where((known[where] == tokens) & (tokens >= 0), first[where], -1).astype(np.int32)
 
 
-def _unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def unit_vectors(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return vectors, shape ``(n, size)``, at length 1 in double precision; NaN for a vector of zeros."""
     wide = np.asarray(vectors, dtype=np.float64)
     lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
     return wide / np.where(lengths == 0, np.nan, lengths)
