@@ -9,7 +9,9 @@ import pandas as pd
 Row = Mapping[Any, Any] | pd.Series
 _LONGEST_NAME = 80
 _QUARTILES = {"1": "one quartile", "2": "two quartiles", "3": "three quartiles"}
-_PART = re.compile(r"(?P<kind>overexpress|inhibit|activate|scale) (?P<gene>.+?)(?: [x×](?P<amount>[\d.]+))?\Z")
+_PART = re.compile(
+    r"(?P<kind>overexpress|inhibit|activate|scale) (?P<gene>.+?)(?: x(?P<factor>[\d.]+)| by (?P<number>\d) quartiles)?"
+)  # as `scfm_core.tokens.edit_in_words` writes them
 _GERUND = {
     "delete": "deleting",
     "overexpress": "overexpressing",
@@ -93,8 +95,8 @@ def edit_in_words(row: Row) -> str:
     --------
     >>> edit_in_words({"edit": "LYZ+CD3D+scale GATA4 x0.5"})
     'Deleting LYZ and CD3D and scaling GATA4 to 0.5 times its value, together,'
-    >>> edit_in_words({"edit": "inhibit GATA4"})
-    'Inhibiting GATA4 by one quartile of the ranks'
+    >>> edit_in_words({"edit": "inhibit GATA4 by 2 quartiles"})
+    'Inhibiting GATA4 by two quartiles of the ranks'
     """
     actions: dict[tuple[str, str], list[str]] = {}
     for part in str(row["edit"]).split("+"):
@@ -167,10 +169,10 @@ def _n_genes(row: Row) -> int:
 
 
 def _read(part: str) -> tuple[str, str, str]:
-    found = _PART.match(part)
+    found = _PART.fullmatch(part)
     if found is None:
         return "delete", part, ""
-    return found["kind"], found["gene"], found["amount"] or ""
+    return found["kind"], found["gene"], found["factor"] or found["number"] or ""
 
 
 def _action(kind: str, amount: str, genes: list[str]) -> str:

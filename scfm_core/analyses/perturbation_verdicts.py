@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05
 Verdict = Literal["found", "chance", "no more", "not compared"]
+_HOUSEKEEPING, _MARKER = "housekeeping gene", "top marker"  # as `run_controls` names them
 _EXPLORATORY = "so the intervals and p are exploratory"
 
 
@@ -204,27 +205,55 @@ def explained_sentence(row: Row, explained: "BaselineExplanation | None") -> str
 
 
 def controls_sentence(row: Row, controls: "Controls | None") -> str:
-    """Say which controls of the group came out as they should, and which could not be run."""
+    """Say which controls of the group came out as they should, and which could not be made."""
     if controls is None:
         return ""
     mine = _controls(row, controls)
-    passed = list(dict.fromkeys(mine[_passing(mine, True)]["kind"].astype(str)))
     failed = set(mine[_passing(mine, False)]["kind"])
-    passed = [kind for kind in passed if kind not in failed]
-    undecided = mine[~mine["kind"].isin([*passed, *failed])]
+    passed = [kind for kind in dict.fromkeys(mine[_passing(mine, True)]["kind"]) if kind not in failed]
+    undecided = mine[~mine["kind"].isin([*passed, *failed])].drop_duplicates("kind")
     said = [f"Controls that came out as they should: {listed(passed)}."] if passed else []
-    for kind, reason in dict(zip(undecided["kind"], undecided["reason"], strict=True)).items():
-        said.append(f"No verdict from the control {kind}: {_lower(reason)}")
+    for one in undecided.to_dict("records"):
+        said.append(f"No verdict from the control {one['kind']}: {_lower(one['reason'])}")
     return " ".join(said)
 
 
 def failed_controls(row: Row, controls: "Controls | None") -> list[str]:
-    """Return why the controls forbid to believe the row, a sentence for each that failed."""
+    """Return why the controls forbid to believe the row, a sentence for each that failed.
+
+    A silent gene that moves cells is a fault of the machinery; a scramble that does as much means that any gene at this
+    place would do; and where most housekeeping genes stand out, standing out says nothing.
+    """
     if controls is None:
         return []
     mine = _controls(row, controls)
-    failed = mine[_passing(mine, False)].to_dict("records")
-    return [f"The control {_named(one)} failed: {_lower(one['reason'])}" for one in failed]
+    return [_failure(one) for one in mine[_passing(mine, False) & _forbids(mine)].to_dict("records")]
+
+
+def control_warnings(row: Row, controls: "Controls | None") -> list[str]:
+    """Return what failed controls say that do not forbid to believe the row, a sentence each."""
+    if controls is None:
+        return []
+    mine = _controls(row, controls)
+    said = []
+    for one in mine[_passing(mine, False) & ~_forbids(mine)].to_dict("records"):
+        meaning = "A finding that stays away says little here." if one["kind"] == _MARKER else ""
+        said.append(f"{_failure(one)} {meaning}".strip())
+    return said
+
+
+def _forbids(mine: pd.DataFrame) -> "pd.Series[bool]":
+    housekeeping = mine["kind"] == _HOUSEKEEPING
+    n_passed = int((_passing(mine, True) & housekeeping).sum())
+    most_failed = int((_passing(mine, False) & housekeeping).sum()) > n_passed
+    return ~mine["kind"].isin([_MARKER] if most_failed else [_MARKER, _HOUSEKEEPING])
+
+
+def _failure(control: Row) -> str:
+    symbol = short(control.get("symbol") or "")
+    named = f"{control['kind']} ({symbol})" if symbol else str(control["kind"])
+    expected, found = _ended(str(control["expected"])), _ended(str(control["reason"]))
+    return f"The control {named} failed. Expected: {expected} Found: {found}"
 
 
 def warnings_of(row: Row, goal: Row | None, donors: pd.DataFrame | None) -> list[str]:
@@ -277,11 +306,6 @@ def _controls(row: Row, controls: "Controls") -> pd.DataFrame:
 def _passing(table: pd.DataFrame, wanted: bool) -> "pd.Series[bool]":
     """Return where the verdict of a control is known and as wanted."""
     return table["passed"].map(lambda value: known(value) and bool(value) is wanted).astype(bool)
-
-
-def _named(control: Row) -> str:
-    symbol = short(control.get("symbol") or "")
-    return f"{control['kind']} ({symbol})" if symbol else str(control["kind"])
 
 
 def _called(label: str) -> str:

@@ -26,6 +26,7 @@ from scfm_core.analyses.perturbation_verdicts import (
     baseline_clause,
     baseline_sentence,
     comparison_sentence,
+    control_warnings,
     controls_sentence,
     donors_clause,
     donors_sentence,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from scfm_core.analyses.explain_by_baselines import BaselineExplanation
     from scfm_core.analyses.perturb_genes import PerturbationEffects
     from scfm_core.analyses.run_controls import Controls
+
+__all__ = ["CANNOT_MAKE_THE_EDIT", "IS_THE_BASELINE", "REMINDER", "Card", "card", "goal_of"]
 
 REMINDER = "This is a statement about an edit of the model's input, not an experiment."
 IS_THE_BASELINE = "The model is itself the baseline, so nothing simpler stands beside it."
@@ -119,6 +122,7 @@ def card(
     ]
     failed = failed_controls(row, controls)
     warned = [*warnings_of(row, goal, donors), *_explained_away(row, comparison, explained)]
+    warned += control_warnings(row, controls)
     return Card(
         headline=_headline(row, goal, baseline),
         sentences=tuple(sentence for sentence in sentences if sentence),
@@ -247,9 +251,3 @@ def _explained_away(
     if account is not None and account["explained"] is not None and bool(account["explained"]):
         said.append("What is known without the model already explains the size of this effect.")
     return said
-
-
-def sentence(row: Row, *, baseline: Row | None = None, baseline_title: str = "PCA") -> str:
-    """Say the size of an effect in one sentence; `card` replaces it."""
-    del baseline, baseline_title
-    return _size(row) if row["status"] != "not held" else _refused(row).headline

@@ -27,6 +27,7 @@ KEY = {"edit": "LYZ", "group": "CD14+ monocytes"}
 
 def controls(*rows: dict) -> SimpleNamespace:
     common = {"group": "CD14+ monocytes", "edit": "", "symbol": "", "reason": "As expected."}
+    common["expected"] = "as foreseen"
     return SimpleNamespace(table=table(*(common | row for row in rows)))
 
 
@@ -46,7 +47,7 @@ def test_the_headline_says_cells_donors_random_genes_and_the_baseline():
     assert found.warnings == ()
     text = all_text(found)
     assert "(95 % interval over donors 0.00190 to 0.00250)" in text
-    assert "In 3 of 4 donors the cells shift the same way, toward DC (paired t-test over donor means: p = 0.0210)" in text
+    assert "3 of 4 donors the cells shift the same way, toward DC (paired t-test over donor means: p = 0.0210)." in text
 
 
 def test_without_a_goal_the_size_is_the_finding():
@@ -207,20 +208,44 @@ def test_what_the_baselines_explain_is_said(explained):
     assert any("already explains" in warning for warning in found.warnings) == (explained is True)
 
 
-def test_a_failed_control_greys_the_result_with_the_reason():
+HOUSEKEEPING = {"kind": "housekeeping gene", "symbol": "ACTB"}
+FAILED = {"passed": False, "reason": "p = 0.02 against 20 random edits, limit 0.05."}
+
+
+@pytest.mark.parametrize(
+    ("control", "named"),
+    [
+        ({"kind": "silent gene", "symbol": "HBB"}, "silent gene (HBB)"),
+        ({"kind": "scrambled edit", "edit": "LYZ"}, "scrambled edit"),
+        (HOUSEKEEPING, "housekeeping gene (ACTB)"),
+    ],
+)
+def test_a_failed_control_greys_the_result_with_the_reason(control, named):
+    found = card(ROW, controls=controls(control | FAILED, {"kind": "top marker", "passed": True}))
+    assert not found.believable
+    (reason,) = found.reasons
+    assert reason == (
+        f"The control {named} failed. Expected: as foreseen. Found: p = 0.02 against 20 random edits, limit 0.05."
+    )
+    assert "Controls that came out as they should: top marker." in all_text(found)
+
+
+def test_one_housekeeping_gene_of_several_or_the_marker_warn_only():
     found = card(
         ROW,
         controls=controls(
+            HOUSEKEEPING | FAILED,
+            HOUSEKEEPING | {"symbol": "B2M", "passed": True},
+            {"kind": "top marker", "symbol": "S100A9"} | FAILED,
             {"kind": "silent gene", "passed": True},
-            {"kind": "housekeeping gene", "symbol": "ACTB", "passed": False, "reason": "It moves cells 3 times as far"},
-            {"kind": "housekeeping gene", "symbol": "B2M", "passed": True},
-            {"kind": "top marker", "symbol": "S100A9", "passed": None, "reason": "Too few cells."},
+            {"kind": "scrambled edit", "edit": "LYZ", "passed": None, "reason": "Too few cells."},
         ),
     )
-    assert not found.believable
-    assert found.reasons == ("The control housekeeping gene (ACTB) failed: it moves cells 3 times as far.",)
+    assert found.believable
+    assert sum("failed" in warning for warning in found.warnings) == 2
+    assert any(warning.endswith("A finding that stays away says little here.") for warning in found.warnings)
     assert "Controls that came out as they should: silent gene." in all_text(found)
-    assert "No verdict from the control top marker: too few cells." in all_text(found)
+    assert "No verdict from the control scrambled edit: too few cells." in all_text(found)
 
 
 def test_controls_of_other_groups_and_other_edits_do_not_count():
@@ -252,7 +277,7 @@ def test_a_verdict_that_hangs_on_the_cells_drawn_warns():
         ("LYZ", "Deleting LYZ"),
         ("overexpress GATA4", "Overexpressing GATA4"),
         ("scale GATA4 x0.5", "Scaling GATA4 to 0.5 times its value"),
-        ("inhibit GATA4", "Inhibiting GATA4 by one quartile of the ranks"),
+        ("inhibit GATA4 by 2 quartiles", "Inhibiting GATA4 by two quartiles of the ranks"),
         ("activate GATA4", "Activating GATA4 by one quartile of the ranks"),
         ("LYZ+CD3D+MS4A1", "Deleting LYZ, CD3D and MS4A1 together"),
         ("LYZ+overexpress TBX5", "Deleting LYZ and overexpressing TBX5, together,"),
