@@ -27,7 +27,7 @@ class Enrichment:
         that were tested; ``n_hits``, ``n_universe``; ``odds_ratio`` of being in the set for a hit against the other
         tested genes, 0.5 added to each of the four counts (Haldane-Anscombe), so that it is never infinite; ``p``,
         one-sided hypergeometric, 1 where no hit is in the set; ``p_adjusted``, Benjamini-Hochberg over ALL rows, sets
-        without a hit among them; ``genes``, the hits in the set joined with ``;``, in the order in which they were given.
+        without a hit among them; ``genes``, the hits in the set joined with ``;``, in the order given.
     name, source
         Of the gene sets.
     n_left_out
@@ -71,7 +71,7 @@ class EnrichGenes(Request[Enrichment]):
     References
     ----------
     Boyle et al. 2004, doi:10.1093/bioinformatics/bth456, for the test; computed by gseapy, Fang et al. 2023,
-    doi:10.1093/bioinformatics/btac757, offline. gseapy's own adjusted p leaves out the sets without a hit; ours does not.
+    doi:10.1093/bioinformatics/btac757, offline. gseapy's adjusted p leaves out the sets without a hit; ours does not.
     """
 
     hits: tuple[str, ...]
