@@ -10,20 +10,18 @@ The comparison, in one place:
   exchangeable with its matches. At the edge, such as for the most abundant genes, it is one-sided: no like gene exists
   on the other side. `Match.one_sided` tells this.
 * *Statistic.* Every gene, tested or random, is measured in the same way: the cells of the pool stand in one random
-  order, the gene is taken out of the first ``null_cells`` cells that hold it, and 1 - cosine is averaged over these.
-  Measuring on holders gives rare genes as many informative cells as common ones; a fixed sample of cells would measure
-  a gene held by 5 % of them on one cell or none. Because the order is shared, genes held by most cells are compared on
-  the very same cells. Because nothing in the procedure knows which gene is the tested one, equal genes get equal
-  distributions, which is all that the p-value needs.
+  order, the gene is edited in the first ``null_cells`` cells that hold it, and 1 - cosine (or the shift toward a state)
+  is averaged over these. Measuring on holders gives rare genes as many informative cells as common ones; a fixed sample
+  of cells would measure a gene held by 5 % of them on one cell or none. Because the order is shared, genes held by most
+  cells are compared on the very same cells. Because nothing in the procedure knows which gene is the tested one, equal
+  genes get equal distributions, which is all that the p-value needs.
 * *Levelling.* Effects grow with abundance, and an abundant gene's matches are on average less abundant than it. What is
-  left of the difference is taken out by a straight line: the logarithm of the statistic against the log-odds of the
-  detection rate and the logarithm of the rank, fitted to the tested gene and its matches alike, and residuals divided
-  by what their leverage leaves of them, so that no gene is treated apart. On PBMC 3k under PCA, among the genes of
-  B cells in the top tenth by detection and the top three tenths of these by rank, p <= 0.05 without levelling for
-  15 % of them, with it for 4 %.
-* *Scale.* To stand beside the effect over all cells of a group, where a cell without the gene counts 0, all means are
-  multiplied with one number, the tested gene's share of holding cells in the pool: what a random gene would do were it
-  held as often. This changes no p and no z, and what is left of a mismatch in detection cannot pass for an effect.
+  left of the difference is taken out by a straight line fitted to the tested gene and its matches alike, with residuals
+  divided by what their leverage leaves of them, so that no gene is treated apart. Sizes: `level_null`. Signed shifts:
+  `perturbation_shifts`. On PBMC 3k under PCA, among the genes of B cells in the top tenth by detection and the top
+  three tenths of these by rank, p <= 0.05 without levelling for 15 % of them, with it for 4 %.
+* *Cells are not replicates.* This p says that the gene is unlike others in these cells. Whether it holds beyond the
+  donors at hand is another question: `perturbation_donors`.
 """
 
 import zlib
@@ -37,6 +35,8 @@ from numpy.typing import NDArray
 POOL_CELLS = 1000
 N_RESAMPLES = 1000
 MIN_DONORS = 3
+MIN_CELLS_PER_DONOR = 3
+_P_RESAMPLES = 200
 _NEIGHBOURS_PER_DRAW = 1.5
 _RESAMPLED_AT_ONCE = 4_000_000
 _MIN_LEVELLED = 10  # below so many random genes a line through them is not worth its noise
@@ -220,13 +220,40 @@ def level_null(
     """
     if len(null) < _MIN_LEVELLED or not observed > _SMALLEST_EFFECT:
         return null
-    logs = np.log(np.maximum(np.concatenate([[observed], null]), _SMALLEST_EFFECT))
-    design = np.column_stack([np.ones(len(logs)), abundance - abundance[0]])
-    hat = design @ np.linalg.pinv(design)
-    left = np.clip(1 - np.diag(hat), 1e-3, 1.0)
-    fitted = hat @ logs
-    levelled: NDArray[np.float64] = np.exp(fitted[0] + (logs - fitted)[1:] * np.sqrt(left[0] / left[1:]))
+    levelled: NDArray[np.float64] = np.exp(_levelled_logs(np.concatenate([[observed], null]), abundance)[1:])
     return levelled
+
+
+def p_range(
+    values: NDArray[np.float64], abundance: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[float, float]:
+    """Return how far `empirical_p` of a size could have moved had other cells been drawn: a 95 % range.
+
+    Cells are drawn again with replacement, the same ones for the tested gene and for the random genes wherever they
+    share cells, and p is computed anew, levelling included. The means of the resamples carry the noise of the draw
+    twice, so the range is rather too wide than too narrow; it always spans the p found.
+
+    Parameters
+    ----------
+    values
+        The statistic in each cell, the tested gene's row first; NaN where a gene was not measured in a cell. Shape
+        ``(n + 1, n_cells)``; every row has a value.
+    abundance
+        As for `level_null`, shape ``(n + 1, n_covariates)``.
+    """
+    there = ~np.isnan(values)
+    filled = np.where(there, values, 0.0)
+    means = filled.sum(axis=1) / there.sum(axis=1)
+    n_cells = values.shape[1]
+    times = rng.multinomial(n_cells, np.full(n_cells, 1 / n_cells), size=_P_RESAMPLES).astype(np.float64)
+    n_drawn = times @ there.T
+    drawn = np.where(n_drawn > 0, times @ filled.T / np.maximum(n_drawn, 1), means)
+    compared = np.vstack([means, drawn])
+    if len(means) > _MIN_LEVELLED and means[0] > _SMALLEST_EFFECT:
+        compared = _levelled_logs(compared, abundance)
+    p = (1 + (compared[:, 1:] >= compared[:, :1]).sum(axis=1)) / len(means)
+    low, high = np.percentile(p[1:], [2.5, 97.5])
+    return min(float(low), float(p[0])), max(float(high), float(p[0]))
 
 
 def empirical_p(observed: float, null: NDArray[np.float64]) -> float:
@@ -272,43 +299,52 @@ def adjust_p(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def bootstrap_interval(
-    values: NDArray[np.float64], rng: np.random.Generator, *, clusters: NDArray[np.str_] | None = None
+    values: NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a 95 % percentile bootstrap interval of the mean of each column.
+    """Return a 95 % percentile bootstrap interval over cells of the mean of each column.
 
     Parameters
     ----------
     values
-        One row per cell, one column per edit, shape ``(n_cells, n_edits)``, without NaN.
-    clusters
-        The donor of each cell, shape ``(n_cells,)``: whole donors are drawn then. Cells are drawn where None.
+        One row per cell, one column per mean, shape ``(n_cells, n_columns)``. NaN is no value: the mean of a resample
+        is over the values it drew.
 
     Returns
     -------
-    Lower and upper end, each of shape ``(n_edits,)``; NaN where there are fewer than two cells or donors.
+    Lower and upper end, each of shape ``(n_columns,)``; NaN where there are fewer than two values.
 
     References
     ----------
-    Efron and Tibshirani 1993, chapter 13; for clusters Davison and Hinkley 1997, section 3.8.
+    Efron and Tibshirani 1993, chapter 13.
     """
-    if clusters is None:
-        sums, sizes = values, np.ones(len(values))
-    else:
-        _, which = np.unique(clusters, return_inverse=True)
-        sizes = np.bincount(which).astype(np.float64)
-        sums = np.stack([np.bincount(which, weights=column, minlength=len(sizes)) for column in values.T], axis=1)
-    n_units, n_edits = sums.shape
-    if n_units < 2:
-        return np.full(n_edits, np.nan), np.full(n_edits, np.nan)
+    there = ~np.isnan(values)
+    enough = there.sum(axis=0) > 1
+    low, high = np.full((2, values.shape[1]), np.nan)
+    if not enough.any():
+        return low, high
+    there, filled = there[:, enough], np.where(there, values, 0.0)[:, enough]
+    n_cells = len(values)
     means = []
-    step = max(1, _RESAMPLED_AT_ONCE // n_units)
+    step = max(1, _RESAMPLED_AT_ONCE // n_cells)
     for start in range(0, N_RESAMPLES, step):
         n_drawn = min(step, N_RESAMPLES - start)
-        drawn = rng.integers(0, n_units, size=(n_drawn, n_units)) + np.arange(n_drawn)[:, None] * n_units
-        times = np.bincount(drawn.ravel(), minlength=n_drawn * n_units).reshape(n_drawn, n_units).astype(np.float64)
-        means.append((times @ sums) / (times @ sizes)[:, None])
-    low, high = np.percentile(np.concatenate(means), [2.5, 97.5], axis=0)
+        drawn = rng.integers(0, n_cells, size=(n_drawn, n_cells)) + np.arange(n_drawn)[:, None] * n_cells
+        times = np.bincount(drawn.ravel(), minlength=n_drawn * n_cells).reshape(n_drawn, n_cells).astype(np.float64)
+        n_there = times @ there
+        means.append(np.where(n_there > 0, times @ filled / np.maximum(n_there, 1), np.nan))
+    low[enough], high[enough] = np.nanpercentile(np.concatenate(means), [2.5, 97.5], axis=0)
     return low, high
+
+
+def _levelled_logs(values: NDArray[np.float64], abundance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logarithms as they would be at the first one's abundance, which is left as it is; one study a row."""
+    logs = np.log(np.maximum(values, _SMALLEST_EFFECT))
+    design = np.column_stack([np.ones(len(abundance)), abundance - abundance[0]])
+    hat = design @ np.linalg.pinv(design)
+    left = np.clip(1 - np.diag(hat), 1e-3, 1.0)
+    fitted = logs @ hat.T
+    levelled: NDArray[np.float64] = fitted[..., :1] + (logs - fitted) * np.sqrt(left[0] / left)
+    return levelled
 
 
 def _scaled_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
