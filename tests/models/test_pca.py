@@ -12,7 +12,7 @@ from scfm_core.model import EmbedOptions
 from scfm_core.models import pca
 from scfm_core.models.pca import PcaModel, fit_pca, log_normalised
 from scfm_core.registry import find_model
-from scfm_core.tokens import Delete
+from scfm_core.tokens import Activate, Delete, GeneEdit, Inhibit, Overexpress, Scale
 from scfm_core.weights import loaded_model
 
 
@@ -95,6 +95,48 @@ def test_deletion_sets_one_value_to_zero_and_holds_the_total(tiny_dataset: Datas
     column = tiny_dataset.gene_ids.index(model.gene_ids[gene])
     values = log_normalised(tiny_dataset.counts().matrix, tiny_dataset.total_counts)[:, [column]].toarray()
     np.testing.assert_allclose(shift, values * fitted["components"][gene], atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "factor"),
+    [
+        (Delete, 0.0),
+        (lambda gene: Scale(gene, 0.0), 0.0),
+        (lambda gene: Scale(gene, 1.5), 1.5),
+        (lambda gene: Inhibit(gene, 2), 0.25),
+        (lambda gene: Activate(gene, 1), 2.0),
+    ],
+)
+def test_an_edit_multiplies_the_counts_and_holds_the_total(tiny_dataset: Dataset, make, factor: float) -> None:
+    model = PcaModel(fit_pca(tiny_dataset))
+    counts = tiny_dataset.counts()
+    tokens = model.encode(counts)
+    gene = int(np.bincount(tokens.genes).argmax())
+    edited = model.edit(tokens, [make(model.gene_ids[gene])])
+    column = counts.gene_ids.index(model.gene_ids[gene])
+    matrix = counts.matrix.astype(np.float64).tolil()
+    matrix[:, column] = factor * matrix[:, column].toarray()
+    columns = [counts.gene_ids.index(gene_id) for gene_id in model.gene_ids]
+    expected = log_normalised(csr_matrix(matrix), counts.total_counts)[:, columns]
+    found = csr_matrix((edited.values, edited.genes, edited.offsets), shape=expected.shape)
+    np.testing.assert_allclose(found.toarray(), expected.toarray(), rtol=1e-5)
+    assert edited.holds(gene).any() == (factor > 0)
+
+
+def test_overexpression_gives_each_cell_the_highest_value_of_the_dataset(tiny_dataset: Dataset) -> None:
+    model = PcaModel(fit_pca(tiny_dataset))
+    tokens = model.encode(tiny_dataset.counts())
+    gene = int(np.bincount(tokens.genes).argmin())
+    edits: list[GeneEdit] = [Overexpress(model.gene_ids[gene])]
+    once = model.edit(tokens, edits)
+    shape = (tokens.n_cells, len(model.gene_ids))
+    dense = [csr_matrix((t.values, t.genes, t.offsets), shape=shape).toarray() for t in (tokens, once)]
+    known = tokens.lengths > 0
+    assert (dense[1][known, gene] == dense[0][:, gene].max()).all()
+    dense[1][:, gene] = dense[0][:, gene]
+    np.testing.assert_array_equal(*dense)
+    again = model.edit(once, edits)
+    assert all(np.array_equal(getattr(once, name), getattr(again, name)) for name in ("genes", "values", "offsets"))
 
 
 def test_one_cell_is_refused_in_words(tmp_path) -> None:
