@@ -242,22 +242,27 @@ def find_genes(dataset: Dataset, names: Sequence[str]) -> tuple[str, ...]:
     RequestError
         If a name is not among the dataset's genes; the message names all of them, with near matches.
     """
-    known, table = _names_of(dataset), gene_table(dataset.organism)
-    found: list[str] = []
-    missing: list[str] = []
-    for name in names:
-        plain = without_version(name)
-        gene_id = known.by_name.get(plain.upper()) or table.ids.get(plain.upper(), "")
-        if gene_id in known.symbols:
-            found.append(gene_id)
-        else:
-            missing.append(name)
+    found = known_genes(dataset, names)
+    missing = [name for name in names if name not in found]
     if missing:
+        known = _names_of(dataset)
         words = "; ".join(_with_near_matches(name, known) for name in missing[:20])
         more = f"; and {len(missing) - 20:,} more" if len(missing) > 20 else ""
         msg = f"Not among the {dataset.n_genes:,} genes of this dataset: {words}{more}. Check the spelling."
         raise RequestError(msg, "unknown-gene")
-    return tuple(found)
+    return tuple(found[name] for name in names)
+
+
+def known_genes(dataset: Dataset, names: Iterable[str]) -> dict[str, str]:
+    """Return the dataset's gene id of each name that it knows, by name as a person types it, see `find_genes`."""
+    known, table = _names_of(dataset), gene_table(dataset.organism)
+    found: dict[str, str] = {}
+    for name in names:
+        key = without_version(name).upper()
+        gene_id = known.by_name.get(key) or table.ids.get(key, "")
+        if gene_id in known.symbols:
+            found[name] = gene_id
+    return found
 
 
 def symbol_of(dataset: Dataset, gene_id: str) -> str:
