@@ -8,16 +8,20 @@ import pytest
 from scipy.sparse import csr_matrix
 from scipy.stats import false_discovery_control, kstest
 
-from scfm_core.analyses import perturb_genes
+from scfm_core.analyses import measure_edits, measure_random_genes
+from scfm_core.analyses.authors_states import State
 from scfm_core.analyses.embed_cells import EmbedCells
-from scfm_core.analyses.perturb_genes import PerturbGenes, estimated_passes, landing_arrows
+from scfm_core.analyses.measure_random_genes import random_genes
+from scfm_core.analyses.perturb_genes import PerturbGenes, estimated_passes, landing_arrows, require_held
+from scfm_core.analyses.perturbation_study import pool_order
 from scfm_core.cell_set import CellSet
 from scfm_core.dataset import NewDataset, write_dataset
 from scfm_core.engine import Engine, ThreadExecutor
 from scfm_core.errors import RequestError
 from scfm_core.model import CellStates, EmbedOptions, ModelSpec
 from scfm_core.store import Store
-from scfm_core.tokens import Delete, Tokens, without_genes
+from scfm_core.registry import find_model
+from scfm_core.tokens import Activate, Delete, Overexpress, Scale, Tokens, without_genes
 
 N_GENES, SIZE = 300, 8
 GENES = tuple(f"ENSG{number:011d}" for number in range(N_GENES))
@@ -159,13 +163,55 @@ def test_effects_equal_a_recomputation_cell_by_cell(engine, dataset, spec, load)
             row = found.effects.set_index(["edit", "group"]).loc[(label, group)]
             assert row.n_cells == len(cells)
             assert row.n_holding == holds.sum()
-            assert row.effect == pytest.approx(distance.mean(), rel=1e-5)
-            assert row.effect_holding == pytest.approx(distance[holds].mean(), rel=1e-5)
+            assert row.effect == pytest.approx(distance[holds].mean(), rel=1e-5)
             assert row.ci_low <= row.effect <= row.ci_high
-            per_cell = found.cells[(found.cells.edit == label) & (found.cells.group == group)].dropna()
-            assert per_cell.cosine_similarity.to_numpy() == pytest.approx(1 - distance, rel=1e-7)
-            assert (per_cell.cosine_similarity.to_numpy()[~holds] == 1.0).all()
+            per_cell = found.cells[(found.cells.edit == label) & (found.cells.group == group)].iloc[: len(cells)]
+            assert per_cell.cosine_similarity.to_numpy()[holds] == pytest.approx(1 - distance[holds], rel=1e-7)
+            assert per_cell.cosine_similarity[~holds].isna().all()
             assert per_cell.holds.tolist() == holds.tolist()
+
+
+def test_shifts_toward_states_equal_a_recomputation(engine, dataset):
+    goal, other = State("type", "B"), State("type", "T")
+    request = PerturbGenes(
+        EmbedCells(dataset, VALUES), (gene(COMMON),), group_by="type", goal=goal, alternatives=(other,), null_genes=0
+    )
+    found = engine.compute(request)
+    model, options = load_values(None, "cpu", {}), EmbedOptions()
+    types = dataset.cells()["type"].to_numpy()
+    tokens = model.encode(dataset.counts(slice(0, 88)))
+    before = model.embed(tokens, options).cells.astype(float)
+    after = model.embed(model.edit(tokens, gene(COMMON)), options).cells.astype(float)
+    holds = tokens.holds(COMMON)
+    unit = [each / np.linalg.norm(each, axis=1, keepdims=True) for each in (before, after)]
+    assert found.states == ("B", "T")
+    for state, role in (("B", "goal"), ("T", "alternative")):
+        mean = before[types[:88] == state].mean(axis=0)
+        shift = (unit[1] - unit[0]) @ (mean / np.linalg.norm(mean))
+        for group in ("B", "T"):
+            row = found.shifts.set_index(["group", "state"]).loc[(group, state)]
+            mine = holds & (types[:88] == group)
+            assert row.role == role
+            assert row.n_cells == mine.sum()
+            assert row["shift"] == pytest.approx(shift[mine].mean(), rel=1e-4)
+            assert row.share_toward == pytest.approx((shift[mine] > 0).mean())
+
+
+def test_the_identity_of_a_cell_is_that_of_its_neighbours(engine, dataset):
+    request = PerturbGenes(EmbedCells(dataset, VALUES), (gene(PLANTED),), identity_by="type", null_genes=0)
+    found = engine.compute(request)
+    types = dataset.cells()["type"].astype(object).fillna("").to_numpy()
+    held = found.cells[found.cells.holds & found.cells.cosine_similarity.notna()]
+    for position in np.flatnonzero(found.cells.holds.to_numpy() & found.cells.cosine_similarity.notna().to_numpy()):
+        near = [types[each] for each in found.landing_after[0, position] if types[each]]
+        counts = {name: near.count(name) for name in near}
+        best = [name for name in near if counts[name] == max(counts.values())]
+        assert found.cells.label_after[position] == best[0]
+    changed = held[(held.label_before != held.label_after) & (held.label_before != "") & (held.label_after != "")]
+    row = found.effects.iloc[0]
+    assert row.n_switching == len(changed)
+    assert found.switches.n_cells.sum() == len(held)
+    assert found.identity_by == "type"
 
 
 def test_the_null_equals_a_recomputation_gene_by_gene(engine, dataset):
@@ -173,7 +219,7 @@ def test_the_null_equals_a_recomputation_gene_by_gene(engine, dataset):
     found = engine.compute(request)
     model = load_ranks(None, "cpu", {})
     tokens = model.encode(dataset.counts(slice(0, 88)))
-    order = perturb_genes.random_order(np.arange(88), seed=0, group="all cells")
+    order = pool_order(np.arange(88), None, (0, "all cells"))
     symbols = {symbol: position for position, symbol in enumerate(dataset.gene_symbols)}
     assert len(found.null) == 30
     for row in found.null.itertuples():
@@ -182,8 +228,7 @@ def test_the_null_equals_a_recomputation_gene_by_gene(engine, dataset):
         cells = [cell for cell in order if holds[cell]][:5]
         deleted = [Delete(GENES[member]) for member in members]
         mean = np.mean([by_hand(model, dataset, cell, deleted) for cell in cells])
-        share = found.effects.set_index("edit").loc[row.edit, "share_holding"]
-        assert row.null_measured == pytest.approx(share * mean, rel=1e-5)
+        assert row.null_measured == pytest.approx(mean, rel=1e-5)
         assert not {COMMON, 4, 6} & set(members)
     for label, part in found.null.groupby("edit"):
         row = found.effects.set_index("edit").loc[label]
@@ -195,17 +240,15 @@ def test_the_null_equals_a_recomputation_gene_by_gene(engine, dataset):
     assert found.effects.p_adjusted.to_numpy() == pytest.approx(false_discovery_control(found.effects.p_empirical))
 
 
-def test_a_gene_that_no_cell_holds_moves_nothing_at_all(engine, dataset):
+def test_a_gene_that_no_cell_holds_has_no_numbers(engine, dataset):
     edits = (gene(SILENT), gene(UNKNOWN), gene(SILENT) + gene(RARE))
     found = engine.compute(PerturbGenes(EmbedCells(dataset, RANKS), edits, null_genes=5, null_cells=4))
     rows = found.effects.set_index("edit")
     for label in (f"S{SILENT}", f"S{UNKNOWN}"):
-        assert rows.loc[label, "effect"] == 0.0
-        assert rows.loc[label, ["ci_low", "ci_high"]].tolist() == [0.0, 0.0]
         assert rows.loc[label, "status"] == "not held"
-        assert rows.loc[label, ["z", "p_empirical", "p_adjusted", "effect_holding", "null_effect"]].isna().all()
+        assert rows.loc[label, ["effect", "ci_low", "z", "p_empirical", "p_adjusted", "null_effect"]].isna().all()
         assert rows.loc[label, "n_null"] == 0
-        assert (found.cells[found.cells.edit == label].cosine_similarity.dropna() == 1.0).all()
+        assert found.cells[found.cells.edit == label].cosine_similarity.isna().all()
     assert rows.loc[f"S{SILENT}+S{RARE}", "status"] == "rarely held"  # behind the longest input in most cells
     assert rows.loc[f"S{SILENT}+S{RARE}", "effect"] > 0
     assert np.array_equal(found.landing_after[0], found.landing_before)
@@ -216,7 +259,8 @@ def test_a_gene_that_no_cell_holds_moves_nothing_at_all(engine, dataset):
 
 def test_cells_without_a_vector_stay_out_of_the_numbers(engine, dataset):
     found = engine.compute(PerturbGenes(EmbedCells(dataset, RANKS), (gene(COMMON),), null_genes=0))
-    assert found.cells.cosine_similarity.isna().to_numpy().nonzero()[0].tolist() == [88, 89]
+    assert found.cells.cosine_similarity[88:].isna().all()
+    assert found.cells.cosine_similarity.notna().tolist() == found.cells.holds.tolist()
     assert found.effects.n_cells.tolist() == [88]
     assert (found.landing_before[88:] == -1).all()
     assert found.effects.p_empirical.isna().all()
@@ -236,8 +280,7 @@ def test_a_cell_that_an_edit_empties_is_left_out_and_told(engine, tmp_path):
     emptied = found.cells.set_index("cell").loc["cell4"]
     assert emptied.holds
     assert np.isnan(emptied.cosine_similarity)
-    assert found.cells.cosine_similarity.isna().sum() == 1
-    assert found.effects.n_cells.tolist() == [19]
+    assert (found.cells.holds & found.cells.cosine_similarity.isna()).sum() == 1
     assert found.effects[["effect", "ci_low", "null_effect", "p_empirical"]].notna().all(axis=None)
     assert (found.landing_before[4] >= 0).all()
     assert (found.landing_after[0, 4] == -1).all()
@@ -269,30 +312,6 @@ def test_landing_leaves_the_cell_itself_out(engine, dataset):
     assert np.array_equal(found.landing_after[0][~rows], found.landing_before[~rows])
 
 
-def test_affected_genes_equal_a_recomputation(engine, dataset):
-    found = engine.compute(PerturbGenes(EmbedCells(dataset, RANKS), (gene(COMMON),), null_genes=0, null_cells=7))
-    model = load_ranks(None, "cpu", {})
-    options = EmbedOptions(gene_vectors=True)
-    tokens = model.encode(dataset.counts(slice(0, 88)))
-    order = perturb_genes.random_order(np.arange(88), seed=0, group="all cells")
-    cells = order[tokens.holds(COMMON)[order]][:7]
-    shifts = {}
-    for cell in cells:
-        before = tokens.take(np.array([cell]))
-        after = model.edit(before, gene(COMMON))
-        was = dict(zip(before.genes, model.embed(before, options).genes.astype(float), strict=True))
-        now = dict(zip(after.genes, model.embed(after, options).genes.astype(float), strict=True))
-        for each in now:
-            cosine = was[each] @ now[each] / np.linalg.norm(was[each]) / np.linalg.norm(now[each])
-            shifts.setdefault(f"S{each}", []).append(1 - cosine)
-    expected = {symbol: np.mean(values) for symbol, values in shifts.items() if len(values) >= 5}
-    assert dict(zip(found.genes.symbol, found.genes.mean_shift, strict=True)) == pytest.approx(expected, rel=1e-3)
-    assert found.genes.mean_shift.is_monotonic_decreasing
-    assert f"S{COMMON}" not in set(found.genes.symbol)
-    assert len(expected) > 10
-    assert all(row.n_cells == len(shifts[row.symbol]) for row in found.genes.itertuples())
-
-
 def test_a_planted_effect_is_found_and_its_absence_is_not(engine, dataset):
     rows = {}
     for spec in (VALUES, PLANTED_VALUES):
@@ -309,12 +328,13 @@ def test_the_answer_does_not_depend_on_how_the_work_is_cut(tmp_path, dataset, mo
     request = PerturbGenes(EmbedCells(dataset, RANKS), edits, group_by="type", null_genes=10, null_cells=4)
     answers = []
     for passes, read in ((128, 512), (7, 5)):
-        monkeypatch.setattr(perturb_genes, "cells_per_chunk", lambda model, passes=passes: passes)
-        monkeypatch.setattr(perturb_genes, "_CELLS_READ_AT_ONCE", read)
+        for module in (measure_edits, measure_random_genes):
+            monkeypatch.setattr(module, "cells_per_chunk", lambda model, passes=passes: passes)
+        monkeypatch.setattr(measure_random_genes, "_CELLS_READ_AT_ONCE", read)
         engine = Engine(Store(tmp_path / str(passes)), ThreadExecutor(["cpu"]))
         answers.append(engine.compute(request))
         engine.close()
-    for name in ("effects", "cells", "genes", "null"):
+    for name in ("effects", "cells", "null"):
         pd.testing.assert_frame_equal(getattr(answers[0], name), getattr(answers[1], name), rtol=1e-7)
     assert np.array_equal(answers[0].landing_after, answers[1].landing_after)
 
@@ -334,7 +354,8 @@ def test_the_seed_decides_and_nothing_else(tmp_path, dataset):
 
 def test_finished_pieces_are_kept_when_a_run_breaks(engine, dataset, monkeypatch):
     """The first run breaks in the middle of the random genes; the second embeds only what is missing."""
-    monkeypatch.setattr(perturb_genes, "cells_per_chunk", lambda model: 20)
+    for module in (measure_edits, measure_random_genes):
+        monkeypatch.setattr(module, "cells_per_chunk", lambda model: 20)
     request = PerturbGenes(EmbedCells(dataset, RANKS), (gene(COMMON),), null_genes=10, null_cells=6)
     original, embedded, limit = SmallModel.embed, [], 6
 
@@ -373,7 +394,7 @@ def test_the_donors_interval_stands_where_there_are_donors(engine, dataset, tmp_
 def test_passes_are_told_beforehand_and_counted(engine, dataset):
     request = PerturbGenes(EmbedCells(dataset, RANKS), (gene(COMMON), gene(SILENT)), null_genes=10, null_cells=4)
     holds = int((dataset.expression(GENES[COMMON]) > 0).sum())
-    assert estimated_passes(request) == 32 + holds + 4 * 12
+    assert estimated_passes(request) == 32 + holds + 4 * 10
     assert engine.compute(request).n_passes <= estimated_passes(request)
 
 
@@ -395,6 +416,9 @@ def test_pairs_that_several_edits_need_are_measured_once(engine, dataset):
         ({"edits": (gene(1), gene(1))}, "twice"),
         ({"null_cells": 0}, "1 cell per gene"),
         ({"seed": -1}, "seed"),
+        ({"edits": ((Delete(GENES[1]), Activate(GENES[1])),)}, "same gene twice"),
+        ({"edits": ((Scale(GENES[1], 0.5),),)}, "cannot scale"),
+        ({"goal": State("type", "B"), "alternatives": (State("who", "B"),)}, "one name"),
         ({"cells": CellSet.from_positions("none", [], 90)}, "Choose the cells"),
         ({"cells": CellSet.from_positions("others", [1], 7)}, "Choose the cells"),
     ],
@@ -434,3 +458,94 @@ def test_p_values_of_random_genes_are_uniform(engine, tmp_path):
     assert kstest(blurred, "uniform").pvalue > 0.01
     assert 0.02 <= np.mean(np.array(p) <= 0.05) <= 0.09
     assert np.mean(np.array(unmatched) < 0.2) > 0.5  # what the size of an effect alone would have claimed
+
+
+def test_random_genes_on_more_cells_keep_what_was_measured_on_fewer(engine, dataset, tmp_path, monkeypatch):
+    """From 4 to 20 cells a gene, only the cells from the fifth on go through the model."""
+    monkeypatch.setattr(measure_random_genes, "_SLICES", (0, 4, 20))
+    request = PerturbGenes(EmbedCells(dataset, VALUES), (gene(COMMON),), null_genes=10, null_cells=4)
+    few = engine.compute(request)
+    embedded = []
+    original = SmallModel.embed
+
+    def counting(model, tokens, options):
+        embedded.append(tokens.n_cells)
+        return original(model, tokens, options)
+
+    monkeypatch.setattr(SmallModel, "embed", counting)
+    many = engine.compute(replace(request, null_cells=20))
+    assert sum(embedded) == many.n_passes - few.n_passes > 0
+    monkeypatch.setattr(measure_random_genes, "_SLICES", (0, 20))
+    engine_2 = Engine(Store(tmp_path / "other"), ThreadExecutor(["cpu"]))
+    at_once = engine_2.compute(replace(request, null_cells=20))
+    engine_2.close()
+    pd.testing.assert_frame_equal(many.null, at_once.null, rtol=1e-6)
+
+
+def test_an_edit_that_raises_a_gene_is_compared_with_random_genes_raised(engine, dataset):
+    baseline = EmbedCells(dataset, find_model("pca"))
+    edits = ((Overexpress(GENES[COMMON]),), (Overexpress(GENES[SILENT]),), (Scale(GENES[COMMON], 2.0),))
+    found = engine.compute(PerturbGenes(baseline, edits, null_genes=10, null_cells=5))
+    rows = found.effects.set_index("edit")
+    assert found.edits == (f"overexpress S{COMMON}", f"overexpress S{SILENT}", f"scale S{COMMON} x2")
+    assert rows.loc[f"overexpress S{COMMON}", "n_holding"] > (dataset.expression(GENES[COMMON]) > 0).sum()
+    assert rows.loc[f"scale S{COMMON} x2", "n_holding"] == (dataset.expression(GENES[COMMON])[:88] > 0).sum()
+    assert rows["kind"].tolist() == ["overexpress", "overexpress", "scale"]
+    assert rows.loc[f"overexpress S{SILENT}", "status"] == "not held"  # PCA chooses among expressed genes
+    assert rows["n_null"].tolist() == [10, 0, 10]
+
+
+def test_an_unheld_gene_that_is_raised_is_compared_with_other_unheld_genes(engine, dataset):
+    raised = replace(RANKS, key="raised", gene_edits=("delete", "overexpress"), load=load_raising)
+    request = PerturbGenes(EmbedCells(dataset, raised), ((Overexpress(GENES[SILENT]),),), null_genes=3, null_cells=5)
+    cells = CellSet.from_positions("few", [0, 1, 2, 3, 4, 5], 90)
+    found = engine.compute(replace(request, cells=cells))
+    assert found.effects.n_holding.tolist() == [6]
+    assert found.effects.n_null.tolist() == [3]
+    tokens = load_ranks(None, "cpu", {}).encode(dataset.counts(slice(0, 6)))
+    assert not any(tokens.holds(int(symbol[1:])).any() for symbol in found.null.null_edit)
+
+
+class RaisingModel(SmallModel):
+    def edit(self, tokens, edits):
+        gene = GENES.index(edits[0].gene_id)
+        rest = without_genes(tokens, np.array([gene]))
+        starts = rest.offsets[:-1]
+        genes = np.insert(rest.genes, starts, gene).astype(np.int32)
+        values = np.insert(rest.values, starts, 1.0).astype(np.float32)
+        return Tokens(genes, values, rest.offsets + np.arange(len(rest.offsets)))
+
+
+def load_raising(folder, device, fitted):
+    return RaisingModel(a_table(), reads_values=False, max_tokens=60)
+
+
+def test_the_pool_takes_donors_in_turns():
+    donors = np.array(["a"] * 90 + ["b"] * 6 + ["c"] * 4)
+    order = pool_order(np.arange(100), donors, (0, "T"))
+    assert sorted(order.tolist()) == list(range(100))
+    assert [sorted(donors[order[start : start + 3]]) for start in (0, 3, 6, 9)] == [["a", "b", "c"]] * 4
+    assert not np.array_equal(order[order < 90], np.arange(90))
+
+
+def test_nothing_held_is_refused_at_the_door(engine, dataset):
+    found = engine.compute(PerturbGenes(EmbedCells(dataset, RANKS), (gene(SILENT),), null_genes=5))
+    with pytest.raises(RequestError, match=f"holds S{SILENT}") as caught:
+        require_held(found)
+    assert caught.value.code == "not-held"
+    require_held(engine.compute(PerturbGenes(EmbedCells(dataset, RANKS), (gene(SILENT), gene(RARE)), null_genes=0)))
+
+
+def test_one_random_edit_is_measured_once_for_all_that_need_it(engine, dataset):
+    request = PerturbGenes(EmbedCells(dataset, VALUES), (gene(10), gene(11)), null_genes=40, null_cells=4)
+    drawn = random_genes(Computing(engine), request.exact, (40, 4), seed=0)
+    pairs = pd.DataFrame({"number": drawn.number, "cell": drawn.cell})
+    assert not pairs.duplicated().any()
+    assert drawn.draws.number.nunique() < len(drawn.draws)
+
+
+class Computing:
+    """A context that only computes nested questions."""
+
+    def __init__(self, engine):
+        self.compute = engine.compute
