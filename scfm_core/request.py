@@ -12,6 +12,8 @@ from scfm_core.dataset import Dataset
 from scfm_core.errors import RequestError
 from scfm_core.model import ModelSpec
 
+_KEPT = {"question": "question asked", "version": "version asked"}  # fields that would hide the class of a request
+
 ResultT = TypeVar("ResultT")
 ItemT = TypeVar("ItemT")
 PartT = TypeVar("PartT")
@@ -99,7 +101,7 @@ def recipe(value: Any) -> Any:
         case bytes():
             return {"sha256": hashlib.sha256(value).hexdigest()}
         case _ if is_dataclass(value) and not isinstance(value, type):
-            inner = {field.name: recipe(getattr(value, field.name)) for field in fields(value)}
+            inner = {_KEPT.get(field.name, field.name): recipe(getattr(value, field.name)) for field in fields(value)}
             version = {"version": value.version} if isinstance(value, Request) else {}
             return {"question": type(value).__name__, **version, **inner}
         case _:

@@ -73,6 +73,26 @@ def test_the_class_and_its_version_count():
     assert recipe(AskAnew(1))["version"] == 2
 
 
+@dataclass(frozen=True)
+class AskBack(Request[int]):
+    question: Request[int]
+    result_type: ClassVar[type] = int
+
+    def run(self, context):
+        return 0
+
+
+@dataclass(frozen=True)
+class AskBackTwice(AskBack):
+    pass
+
+
+def test_a_field_called_question_does_not_hide_the_class():
+    assert recipe(AskBack(Ask(1)))["question"] == "AskBack"
+    assert AskBack(Ask(1)).identity != AskBackTwice(Ask(1)).identity
+    assert AskBack(Ask(1)).identity != AskBack(Ask(2)).identity
+
+
 def test_a_nested_question_counts():
     square = Square("folder")
     assert SumOfSquares(square).identity != SumOfSquares(Square("folder", n=6)).identity
