@@ -7,9 +7,9 @@ from typing import Any
 import streamlit as st
 
 from pages import (
+    _perturb_answer,
     _perturb_authors,
     _perturb_chosen,
-    _perturb_effects,
     _perturb_readout,
     _perturb_screen,
     _perturb_screened,
@@ -39,7 +39,7 @@ class Mode:
 
 
 MODES = {
-    "Chosen genes": Mode(_perturb_chosen.controls, _perturb_effects.beside, _perturb_effects.below),
+    "Chosen genes": Mode(_perturb_chosen.controls, _perturb_answer.beside, _perturb_answer.below),
     "Every gene": Mode(_perturb_screen.controls, _perturb_screened.beside),
     "As the authors": Mode(_perturb_authors.controls, _perturb_readout.beside),
 }

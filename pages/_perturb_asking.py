@@ -1,6 +1,7 @@
-"""What every question of the page Perturbation asks for: a model, genes, cells; and what it will cost."""
+"""What every question of the page Perturbation asks for: a model, cells, a goal; and what it will cost."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -9,17 +10,18 @@ from numpy.typing import NDArray
 
 from pages._models import embedded_models, model_words
 from pages._state import cell_table, grouping_columns, selection
-from pages._views import gene_of_symbol
 from pages._words import about, cells_of, count, counted, plain
+from scfm_core.analyses.authors_states import State
 from scfm_core.analyses.grouping import in_reading_order
 from scfm_core.cell_set import CellSet
 from scfm_core.dataset import Dataset
 from scfm_core.model import ModelSpec
 
 ALL, GROUP, SELECTED = "All cells", "One group", "The selection"
+GROUPS = "Some groups"
 TOGETHER_ALL = "all cells together"
+NO_GOAL = "No goal"
 DRAW_SEED = 42  # of Geneformer's authors
-FIRST_GENES = ("LYZ", "CD3D", "MS4A1", "Lyz2", "Cd3d", "ACTB", "Actb")
 
 
 def choose_model(key: str, specs: Sequence[ModelSpec]) -> ModelSpec:
@@ -33,28 +35,42 @@ def choose_model(key: str, specs: Sequence[ModelSpec]) -> ModelSpec:
     return specs[keys.index(name)]
 
 
-def choose_genes(dataset: Dataset, key: str, label: str, hint: str) -> list[str]:
-    """Let genes be chosen by symbol; returns their gene ids. A well-known one stands there at the start."""
-    genes = gene_of_symbol(dataset)
-    start = [name for name in FIRST_GENES if name in genes][:1]
-    chosen = st.multiselect(
-        label, list(genes), default=start, max_selections=25, key=f"{key}:genes", filter_mode="prefix",
-        persist_state="session", select_all=False, wrap=True, placeholder="Type a symbol", help=hint,
-    )  # fmt: skip
-    return [genes[name] for name in chosen]
+@dataclass(frozen=True)
+class Where:
+    """Which cells (None: all), and the column for whose values the answer is told (None: all together)."""
+
+    cells: CellSet | None
+    group_by: str | None
 
 
-def choose_cells(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> tuple[CellSet | None, str | None]:
-    """Let the cells be chosen, and the groups that the effect is told for."""
-    columns = grouping_columns(dataset)
-    way, cells = choose_some_cells(dataset, key, gene_ids)
-    if way == GROUP:
-        return cells, None
+def choose_cells(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> Where | None:
+    """Let all cells, some groups or the selection be chosen, and how the answer is told; None without a group."""
+    columns, chosen = grouping_columns(dataset), selection()
+    ways = [*([GROUPS] if columns else []), ALL, *([SELECTED] if chosen is not None else [])]
+    way = st.selectbox("Cells", ways, key=f"{key}:cells:{len(ways)}", persist_state="session")
+    if way == GROUPS:
+        return _choose_groups(dataset, key, gene_ids)
+    if way == SELECTED and chosen is not None:
+        st.caption(f"{cells_of(len(chosen))}, {plain(chosen.label)}.")
     group_by = st.selectbox(
         "Told per", [*columns, TOGETHER_ALL], key=f"{key}:per", persist_state="session",
-        help="The effect is given for each value of this column.",
+        help="The answer is given for each value of this column.",
     )  # fmt: skip
-    return cells, None if group_by == TOGETHER_ALL else group_by
+    return Where(chosen if way == SELECTED else None, None if group_by == TOGETHER_ALL else group_by)
+
+
+def _choose_groups(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> Where | None:
+    column = st.selectbox("Column", grouping_columns(dataset), key=f"{key}:column", persist_state="session")
+    names = group_names(dataset, column)
+    chosen = st.multiselect(
+        "Groups", names, default=[fullest_group(dataset, column, gene_ids)], key=f"{key}:groups:{column}",
+        persist_state="session", select_all=False, wrap=True, placeholder="Choose a group",
+        help="Each is answered by itself. At the start the group in which most cells hold the gene.",
+    )  # fmt: skip
+    sets = [CellSet.where(dataset, column, name) for name in chosen]
+    if len(sets) < 2:
+        return Where(sets[0], None) if sets else None
+    return Where(CellSet.from_mask(" and ".join(chosen), np.any([one.mask for one in sets], axis=0)), column)
 
 
 def choose_some_cells(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> tuple[str, CellSet | None]:
@@ -74,6 +90,27 @@ def choose_some_cells(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> tu
         persist_state="session", help="At the start the group in which most cells hold the gene.",
     )  # fmt: skip
     return way, CellSet.where(dataset, column, value)
+
+
+def choose_goal(dataset: Dataset, key: str, *, alternatives: bool = True) -> tuple[State | None, tuple[State, ...]]:
+    """Let a goal be chosen, and the states where cells might go instead."""
+    columns = grouping_columns(dataset)
+    if not columns:
+        return None, ()
+    column = st.selectbox(
+        "Toward what", [NO_GOAL, *columns], key=f"{key}:goal-column", persist_state="session",
+        help="With a goal the answer also says whether the cells come closer to other cells of this column.",
+    )  # fmt: skip
+    if column == NO_GOAL:
+        return None, ()
+    names = group_names(dataset, column)
+    goal = st.selectbox("Goal", names, key=f"{key}:goal:{column}", persist_state="session")
+    others = st.multiselect(
+        "Alternatives", [name for name in names if name != goal], key=f"{key}:others:{column}",
+        persist_state="session", select_all=False, wrap=True, placeholder="None",
+        help="States that the cells might go to instead.",
+    ) if alternatives else []  # fmt: skip
+    return State(column, goal), tuple(State(column, name) for name in others)
 
 
 def draw_cells(dataset: Dataset, mask: NDArray[np.bool_], label: str, most: int) -> CellSet | None:

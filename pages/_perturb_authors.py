@@ -1,6 +1,5 @@
 """Genes edited and read out as the authors of a model do it: the question."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,67 +7,20 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pages._models import usable_models
-from pages._perturb_asking import (
-    choose_genes,
-    choose_model,
-    choose_some_cells,
-    cost_words,
-    draw_cells,
-    group_names,
-)
+from pages._perturb_asking import choose_model, choose_some_cells, cost_words, draw_cells, group_names
+from pages._perturb_edits import KINDS, choose_kind
+from pages._perturb_genes import choose_genes
 from pages._state import grouping_columns
 from pages._waiting import stored
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.perturb_as_authors import Kind, PerturbAsAuthors, State, States, estimated_passes
 from scfm_core.dataset import Dataset
 from scfm_core.model import ModelSpec
-from scfm_core.tokens import Activate, Delete, GeneEdit, Inhibit, Overexpress
+from scfm_core.tokens import Activate, Delete, Inhibit, Overexpress
 
 ONE_BY_ONE, TOGETHER, EVERY = "One by one", "Together", "Each gene of a cell"
 SIMILARITY, STATES = "How far cells move", "Toward a state"
 _GENES_GUESSED = 1000
-
-
-@dataclass(frozen=True)
-class Edit:
-    """A kind of edit, in words.
-
-    Attributes
-    ----------
-    title
-        As the choice is called.
-    doing
-        As a title begins.
-    meaning
-        What it does to the ranks.
-    """
-
-    title: str
-    doing: str
-    meaning: str
-
-
-EDITS: dict[Kind, Edit] = {
-    "delete": Edit(
-        "Delete", "Deleting",
-        "The gene is taken out of the cell's list of genes; all behind it move up one rank. Done in cells that hold "
-        "it.",
-    ),
-    "overexpress": Edit(
-        "Overexpress", "Overexpressing",
-        "The gene is put at the front of the cell's list, whether the cell holds it or not; the others move back.",
-    ),
-    "inhibit": Edit(
-        "Inhibit", "Inhibiting",
-        "The gene moves back in the cell's list by quarters of its length. Done in cells that hold it. The authors "
-        "describe it; their code does not do it.",
-    ),
-    "activate": Edit(
-        "Activate", "Activating",
-        "The gene moves forward in the cell's list by quarters of its length. Done in cells that hold it. The authors "
-        "describe it; their code does not do it.",
-    ),
-}  # fmt: skip
 
 
 def controls(dataset: Dataset) -> PerturbAsAuthors | None:
@@ -76,7 +28,7 @@ def controls(dataset: Dataset) -> PerturbAsAuthors | None:
     key = f"authors:{dataset.sha256[:10]}"
     asked = build_question(dataset, key)
     if asked is not None:
-        if st.button(f"{EDITS[kind_of(asked)].title} and compare", type="primary", key="as-authors", width="stretch"):
+        if st.button(f"{KINDS[kind_of(asked)].title} and compare", type="primary", key="as-authors", width="stretch"):
             st.session_state[key] = asked
         st.caption(cost(asked))
     standing: PerturbAsAuthors | None = st.session_state.get(key)
@@ -102,7 +54,10 @@ def build_question(dataset: Dataset, key: str) -> PerturbAsAuthors | None:
         st.caption("No model that reads genes by rank is here. The page Embedding says how to get one.")
         return None
     model = choose_model(key, models)
-    kind, quartiles = _choose_kind(model, key)
+    choice = choose_kind(model, key)
+    kind = choice.kind
+    if kind in ("inhibit", "activate"):
+        st.caption("The authors describe this edit; their code does not make it.")
     how = st.selectbox(
         "Which genes", [ONE_BY_ONE, TOGETHER, EVERY], key=f"{key}:how", persist_state="session",
         help="Chosen genes one by one or in one edit together; or each gene that a cell holds, one at a time.",
@@ -118,40 +73,18 @@ def build_question(dataset: Dataset, key: str) -> PerturbAsAuthors | None:
         return None
     if cells is None:
         return None
-    singles = [_edit(kind, gene, quartiles) for gene in genes]
+    singles = [choice.edit(gene) for gene in genes]
     edits = (tuple(singles),) if how == TOGETHER else tuple((single,) for single in singles)
     return PerturbAsAuthors(
         EmbedCells(dataset, model), edits=() if how == EVERY else edits, every_gene=kind if how == EVERY else None,
         max_genes=max_genes, cells=cells, states=states, gene_level=gene_level,
-        quartiles=quartiles if how == EVERY else 1,
+        quartiles=choice.quartiles if how == EVERY else 1,
     )  # fmt: skip
 
 
 def reads_ranks(spec: ModelSpec) -> bool:
     """Whether the authors' readout means something for a model."""
     return not spec.is_baseline and spec.has_gene_vectors
-
-
-def _edit(kind: Kind, gene_id: str, quartiles: int) -> GeneEdit:
-    if kind == "inhibit":
-        return Inhibit(gene_id, quartiles)
-    if kind == "activate":
-        return Activate(gene_id, quartiles)
-    return Overexpress(gene_id) if kind == "overexpress" else Delete(gene_id)
-
-
-def _choose_kind(model: ModelSpec, key: str) -> tuple[Kind, int]:
-    kinds = [kind for kind in EDITS if kind in model.gene_edits]
-    kind = st.selectbox(
-        "What is done", kinds, format_func=lambda kind: EDITS[kind].title, key=f"{key}:kind", persist_state="session"
-    )
-    st.caption(EDITS[kind].meaning)
-    if kind not in ("inhibit", "activate"):
-        return kind, 1
-    quartiles = st.segmented_control(
-        "By how many quarters", [1, 2, 3], default=1, required=True, key=f"{key}:quartiles", persist_state="session"
-    )
-    return kind, int(quartiles)
 
 
 def _choose_states(dataset: Dataset, key: str) -> tuple[States | None, bool]:

@@ -5,7 +5,8 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from pages._perturb_authors import EDITS, kind_of
+from pages._perturb_authors import kind_of
+from pages._perturb_edits import KINDS
 from pages._show import TableFile, downloads, draw, provenance, say, two_lines
 from pages._waiting import answer
 from pages._words import cells_of, count, counted, file_stem, plain, plain_number
@@ -57,7 +58,7 @@ def beside(asked: PerturbAsAuthors | None) -> None:
     column = _choose_number(asked, readout)
     cells, n_rare = _often_made(readout)
     _spoken(asked, readout, cells, column)
-    figure = readout_figure(cells, column, labels=_labels(readout), doing=EDITS[kind_of(asked)].doing)
+    figure = readout_figure(cells, column, labels=_labels(readout), doing=KINDS[kind_of(asked)].doing)
     draw(figure, f"readout:{asked.identity[:10]}:{column}")
     say(figure)
     if n_rare:
@@ -128,7 +129,7 @@ def _often_made(readout: AuthorsReadout) -> tuple[pd.DataFrame, int]:
 
 def _spoken(asked: PerturbAsAuthors, readout: AuthorsReadout, cells: pd.DataFrame, column: str) -> None:
     """Say what the strongest edit did, in words that can be repeated."""
-    kind = EDITS[kind_of(asked)]
+    kind = KINDS[kind_of(asked)]
     means = cells.groupby("edit", sort=False)[column].mean()
     strongest = means.idxmin() if column == SIMILARITY else means.idxmax()
     row = readout.edits.set_index("edit").loc[strongest]

@@ -184,31 +184,6 @@ def test_markers_of_overlapping_selections_are_refused(open_page, app, tiny_data
     assert "20 cells are in" in app.error[0].value
 
 
-def test_perturbation_with_its_null_and_pca_beside(open_page, tiny_dataset):
-    app = open_page("5_Perturbation", tiny_dataset)
-    assert not app.exception
-    next(slider for slider in app.slider if slider.label == "Random genes").set_value(20)
-    app.button("perturb").click()
-    settle(app)
-    assert not app.exception
-    assert not app.error
-    table = app.dataframe[0].value
-    assert set(table["model"]) == {"scfm-mini", "PCA"}
-    assert set(table["edit"]) == {"LYZ"}
-    assert "Switching off LYZ moves" in texts(app.main.markdown).replace("\\", "")
-    assert len(app.get("plotly_chart")) == 6  # effects, random genes and map of each model
-
-
-def test_perturbation_says_why_a_model_cannot_read_a_dataset(open_page, mouse_dataset):
-    app = open_page("5_Perturbation", mouse_dataset)
-    assert "Choose a gene to switch off." in texts(app.main.caption)
-    app.multiselect[0].set_value(["Gene0"]).run()
-    app.button("perturb").click()
-    settle(app)
-    assert not app.exception
-    assert "mouse" in app.error[0].value
-
-
 def test_what_is_our_fault_is_shown_with_the_number_of_its_job(open_page, tiny_dataset):
     keep = np.arange(tiny_dataset.n_cells) < 50
     broken = subset_dataset(tiny_dataset, keep, title="broken", note="about to be broken")
