@@ -19,8 +19,8 @@ from scfm_core.dataset import NewDataset, write_dataset
 from scfm_core.engine import Engine, ThreadExecutor
 from scfm_core.errors import RequestError
 from scfm_core.model import CellStates, EmbedOptions, ModelSpec
-from scfm_core.store import Store
 from scfm_core.registry import find_model
+from scfm_core.store import Store
 from scfm_core.tokens import Activate, Delete, Overexpress, Scale, Tokens, without_genes
 
 N_GENES, SIZE = 300, 8

@@ -9,7 +9,7 @@ from scipy.stats import kstest
 
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.fit_model import FitModel
-from scfm_core.analyses.perturb_genes import PerturbGenes, estimated_passes, landing_arrows, sentence
+from scfm_core.analyses.perturb_genes import PerturbGenes, estimated_passes, landing_arrows
 from scfm_core.analyses.perturbation_passes import Apparatus, all_pairs, embed_edited
 from scfm_core.cell_set import CellSet
 from scfm_core.engine import Engine, ThreadExecutor
@@ -47,25 +47,21 @@ def an_unexpressed_gene(dataset, cells):
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_an_unexpressed_gene_moves_nothing_exactly(engine, tiny_dataset, key):
+def test_an_unexpressed_gene_has_no_numbers_and_no_arrows(engine, tiny_dataset, key):
     cells = some_cells(tiny_dataset)
     silent = an_unexpressed_gene(tiny_dataset, cells)
     baseline = EmbedCells(tiny_dataset, find_model(key))
     edits = (silent, *deletions(tiny_dataset, "LYZ"))
     found = engine.compute(PerturbGenes(baseline, edits, cells=cells, null_genes=10, null_cells=4))
     row, lyz = (found.effects.iloc[number] for number in (0, 1))
-    assert (row.effect, row.ci_low, row.ci_high) == (0.0, 0.0, 0.0)
     assert (row.status, row.n_holding, row.n_expressing) == ("not held", 0, 0)
-    assert np.isnan(row.z)
-    assert np.isnan(row.p_empirical)
-    assert (found.cells[found.cells.edit == row.edit].cosine_similarity == 1.0).all()
+    assert np.isnan([row.effect, row.ci_low, row.ci_high, row.z, row.p_empirical]).all()
+    assert found.cells[found.cells.edit == row.edit].cosine_similarity.isna().all()
     assert np.array_equal(found.landing_after[0], found.landing_before)
     arrows = landing_arrows(found, np.random.default_rng(0).normal(size=(tiny_dataset.n_cells, 2)))
     assert np.array_equal(arrows.start[0], arrows.end[0])
     assert lyz.effect > 0
     assert lyz.n_null == 10
-    assert "exactly 0" in sentence(row)
-    assert "LYZ" in sentence(lyz, baseline=row)
     assert found.noise_floor < 1e-10 < lyz.effect
     assert found.n_passes <= estimated_passes(PerturbGenes(baseline, edits, cells=cells, null_genes=10, null_cells=4))
 
@@ -85,10 +81,13 @@ def test_effects_equal_the_model_asked_cell_by_cell(engine, tiny_dataset, key):
             before = model.embed(tokens, options).cells[0].astype(float)
             after = model.embed(model.edit(tokens, edit), options).cells[0].astype(float)
             expected.append(before @ after / np.linalg.norm(before) / np.linalg.norm(after))
-        measured = found.cells[found.cells.edit == label].cosine_similarity.to_numpy()
-        assert measured == pytest.approx(np.array(expected), abs=1e-9)
+        mine = found.cells[found.cells.edit == label]
+        held, expected_there = mine.holds.to_numpy(), np.array(expected)
+        assert held.any()
+        assert mine.cosine_similarity.to_numpy()[held] == pytest.approx(expected_there[held], abs=1e-9)
+        assert expected_there[~held] == pytest.approx(1.0, abs=1e-9)
         row = found.effects.set_index("edit").loc[label]
-        assert row.effect == pytest.approx(np.mean(1 - np.array(expected)), rel=1e-3)
+        assert row.effect == pytest.approx(np.mean(1 - expected_there[held]), rel=1e-3)
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -114,18 +113,6 @@ def test_the_options_of_the_baseline_are_the_options_of_the_edit(engine, tiny_da
     effects = [engine.compute(request).effects.effect[0] for request in asked]
     assert effects[0] != effects[1]
     assert min(effects) > 1e-9
-
-
-def test_the_other_genes_that_follow_are_told_by_a_model_with_gene_vectors(engine, tiny_dataset):
-    cells, edits = some_cells(tiny_dataset, 8), deletions(tiny_dataset, "LYZ")
-    baseline = EmbedCells(tiny_dataset, find_model("scfm-mini"))
-    found = engine.compute(PerturbGenes(baseline, edits, cells=cells, null_genes=0, null_cells=8))
-    assert 10 < len(found.genes) <= 200
-    assert found.genes.mean_shift.is_monotonic_decreasing
-    assert (found.genes.mean_shift >= 0).all()
-    assert found.genes.n_cells.between(5, 8).all()
-    assert "LYZ" not in set(found.genes.symbol)
-    assert set(found.genes.gene_id) <= set(tiny_dataset.gene_ids)
 
 
 def test_p_values_of_random_genes_are_uniform_under_scfm_mini(engine, tiny_dataset):
