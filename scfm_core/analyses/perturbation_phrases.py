@@ -137,13 +137,16 @@ def group_in_words(row: Row) -> str:
 
     Examples
     --------
-    >>> [group_in_words({"group": group}) for group in ("all cells", "CD14+ monocytes", "B", "the selection")]
-    ['all cells', 'the CD14+ monocytes', "the cells of 'B'", 'the selection']
+    >>> [group_in_words({"group": group}) for group in ("all cells", "CD14+ monocytes", "B", "3", "the selection")]
+    ['all cells', 'the CD14+ monocytes', 'the B cells', "the cells of '3'", 'the selection']
     """
     group = short(row["group"])
     if group.startswith(("all ", "the ", "The ")):
         return group
-    return f"the {group}" if group.endswith(("s", "cells")) else f"the cells of {group!r}"
+    if group.endswith("s"):
+        return f"the {group}"
+    is_name = group[-1:].isalpha() and "=" not in group
+    return f"the {group} cells" if is_name else f"the cells of {group!r}"
 
 
 def random_gene(row: Row) -> str:

@@ -142,8 +142,8 @@ def _refused(row: Row) -> Card:
     if n_expressing:
         share = percent(n_expressing / n_cells) if n_cells else "0 %"
         sentences.append(
-            f"{n_expressing:,} of them ({share}) express it, but too weakly: the model reads only the strongest genes "
-            "of a cell, and cuts it off or does not know it."
+            f"{n_expressing:,} of them ({share}) express it, but the model does not read it there: it knows no such "
+            "gene, or the gene stands behind the longest input."
         )
     headline = f"{edit} cannot be tested in {group}: the model reads it in no cell."
     return Card(headline, tuple(sentences), (), believable=False, reasons=(reason,))

@@ -138,10 +138,9 @@ def _null(question: PerturbGenes) -> str:
 
 def _donors(findings: Findings) -> str:
     if not _has_donors(findings):
-        return (
-            "No donors are named in this dataset. Cells are not replicates, so intervals and p describe these cells "
-            "only and are exploratory."
-        )
+        named = len(findings.effects.donors) > 0
+        why = f"Fewer than {MIN_DONORS} donors could be compared." if named else "No donors are named in this dataset."
+        return f"{why} Cells are not replicates, so intervals and p describe these cells only and are exploratory."
     return (
         f"Donors are the replicates where at least {MIN_DONORS} of them hold the gene in {MIN_CELLS_PER_DONOR} or more "
         "cells of a group: a paired t-test compared each donor's mean with its mean under the random genes, and p is "

@@ -84,10 +84,10 @@ def test_identity_stands_in_the_headline_and_in_a_sentence():
 
 def test_a_gene_that_no_cell_holds_is_refused_with_its_reason():
     found = card(ROW | NOT_HELD | {"group": "B", "n_expressing": 48})
-    assert found.headline == "Deleting LYZ cannot be tested in the cells of 'B': the model reads it in no cell."
+    assert found.headline == "Deleting LYZ cannot be tested in the B cells: the model reads it in no cell."
     assert not found.believable
     assert found.reasons == ("The model reads LYZ in none of the 480 cells of this group.",)
-    assert "48 of them (10 %) express it, but too weakly" in all_text(found)
+    assert "48 of them (10 %) express it, but the model does not read it there" in all_text(found)
     assert "express" not in all_text(card(ROW | NOT_HELD | {"n_expressing": 0}))
     assert "nan" not in all_text(found)
     assert "exactly 0" not in all_text(found)
@@ -333,5 +333,5 @@ def test_percent(share, text):
 
 
 def test_groups_are_named_as_cells():
-    assert group_in_words({"group": "B"}) == "the cells of 'B'"
+    assert group_in_words({"group": "CD14+ monocyte"}) == "the CD14+ monocyte cells"
     assert group_in_words({"group": 3}) == "the cells of '3'"
