@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray = NDArray[np.floating[Any]]
 ScaleName = Literal["expression", "signed", "viridis", "cividis"]
 Orientation = Literal["horizontal", "vertical"]
+Symbol = Literal["circle", "diamond", "square", "triangle", "cross"]
+Anchor = Literal["left", "centre", "right"]
 INK = "#000000"  # these four greys are the only colours that change with the theme
 MUTED = "#595959"
 FAINT = "#E4E4E4"
@@ -76,7 +78,7 @@ Colour = Solid | Categories | Continuous
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SizeKey:
-    """What the sizes of points mean: a few example sizes (as in `Points.size`) with their words."""
+    """What sizes mean: a few example sizes (as in `Points.size`, or widths as in `Segments.width`) with their words."""
 
     title: str
     sizes: tuple[float, ...]
@@ -92,7 +94,8 @@ class Points:
     colour: Colour
     size: float | FloatArray = 5.0
     opacity: float = 1.0
-    symbol: Literal["circle", "diamond"] = "circle"
+    symbol: Symbol = "circle"
+    outline: str = ""  # colour of a thin ring around each point; none where empty
     cells: NDArray[np.int64] | None = None  # position of each point in the dataset
     hover: tuple[str, ...] = ()  # one plain text per point, lines separated by "\n"
     label: str = ""  # the entry in the legend, where the colour is solid
@@ -210,6 +213,63 @@ class Arrows:
     y1: FloatArray
     colour: str = INK
     label: str = ""
+    head: float = 9.0  # pixels
+    width: float = 1.6  # pixels
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Segments:
+    """Straight lines from ``(x0, y0)`` to ``(x1, y1)``, each with its own width in pixels, shape ``(n,)`` each."""
+
+    x0: FloatArray
+    y0: FloatArray
+    x1: FloatArray
+    y1: FloatArray
+    width: FloatArray
+    colour: str
+    opacity: float = 1.0
+    hover: tuple[str, ...] = ()  # shown at the middle of each line
+    label: str = ""
+    width_key: SizeKey | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ribbons:
+    """Curved bands, each from a stretch of the line ``x = x0`` to a stretch of the line ``x = x1``.
+
+    Attributes
+    ----------
+    low0, high0, low1, high1
+        Lower and upper end of each band on the left and on the right, shape ``(n,)`` each.
+    """
+
+    x0: float
+    x1: float
+    low0: FloatArray
+    high0: FloatArray
+    low1: FloatArray
+    high1: FloatArray
+    colours: tuple[str, ...]
+    opacity: float = 0.6
+    hover: tuple[str, ...] = ()
+
+    def outline(self, band: int, n_steps: int = 40) -> tuple[FloatArray, FloatArray]:
+        """Return the corners of one band, shape ``(2 * n_steps,)`` each: along its lower side, back along its upper."""
+        part = np.linspace(0.0, 1.0, n_steps)
+        bend = part**2 * (3.0 - 2.0 * part)  # level at both ends
+        x = self.x0 + (self.x1 - self.x0) * part
+        low = self.low0[band] + (self.low1[band] - self.low0[band]) * bend
+        high = self.high0[band] + (self.high1[band] - self.high0[band]) * bend
+        return np.concatenate([x, x[::-1]]), np.concatenate([low, high[::-1]])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Beside:
+    """Words in a column to the right of the panel, outside of the data, at the heights ``at``."""
+
+    at: FloatArray
+    texts: tuple[str, ...]
+    colours: tuple[str, ...] = ()  # INK where empty
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -219,12 +279,14 @@ class Note:
     x: float
     y: float
     text: str
-    anchor: Literal["left", "centre", "right"] = "centre"
+    anchor: Anchor = "centre"
     shift: tuple[float, float] = (0.0, 0.0)
     colour: str = INK
 
 
-Mark = Points | Bars | Intervals | Violin | HeatMap | Histogram | Line | Rule | Arrows | Note
+Mark = (
+    Points | Bars | Intervals | Violin | HeatMap | Histogram | Line | Rule | Arrows | Segments | Ribbons | Beside | Note
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -239,6 +301,8 @@ class Axis:
         Values at the two ends, in data units also on a log scale; the first may be the larger one.
     ticks
         Places and their names; None leaves them to the renderer, ``()`` draws none.
+    visible
+        Whether the axis is drawn at all.
     """
 
     title: str
@@ -246,6 +310,7 @@ class Axis:
     scale: Literal["linear", "log"] = "linear"
     ticks: tuple[tuple[float, str], ...] | None = None
     grid: bool = False
+    visible: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

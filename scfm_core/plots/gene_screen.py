@@ -1,5 +1,6 @@
-"""Figures of a screen of genes: its first genes, and its estimates beside exact deletions."""
+"""Figures of a screen of genes: its first genes, its estimates beside exact deletions, and its volcano."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 from scfm_core.errors import RequestError
 from scfm_core.plots.figure import (
     MUTED,
+    NO_VALUE,
     Axis,
     Figure,
     FloatArray,
@@ -21,6 +23,7 @@ from scfm_core.plots.figure import (
     one_line,
     plain_number,
 )
+from scfm_core.plots.goal_volcano import Volcano
 
 if TYPE_CHECKING:
     from scfm_core.analyses.screen_genes import GeneScreen
@@ -158,3 +161,85 @@ def _limits(values: FloatArray) -> tuple[float, float]:
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
     margin = 0.06 * (high - low) or 1e-6
     return low - margin, high + margin
+
+
+# --- volcano ---------------------------------------------------------------------------------------------------------
+
+_P = {"size": "size_p", "goal": "goal_p"}
+
+
+def screen_volcano(screen: "GeneScreen", by: Ranking = "goal") -> Figure:
+    """Draw every gene of a screen: what it does against its p among the screened genes of like abundance.
+
+    Raises
+    ------
+    RequestError
+        If the screen has no goal and its shifts were asked for, or no gene has a value.
+    """
+    _require(screen, by)
+    table = screen.table
+    values = np.where(table["method"] == "exact", table[f"{by}_exact"], table[f"{by}_estimate"]).astype(np.float64)
+    rows, values = table[np.isfinite(values)].reset_index(drop=True), values[np.isfinite(values)]
+    if rows.empty:
+        msg = "No gene of this screen has a value. Choose more cells, or cells more alike."
+        raise RequestError(msg, "no-genes")
+    p, adjusted = (rows[name].to_numpy(dtype=np.float64) for name in (_P[by], f"{_P[by]}_adjusted"))
+    picture = Volcano(values, p, adjusted)
+    rule = picture.rule(table[[_P[by], f"{_P[by]}_adjusted"]].set_axis(["p", "p_adjusted"], axis=1))
+    names = [one_line(symbol, longest=16) for symbol in rows["symbol"]]
+    zero = picture.zero_line() if by == "goal" else []
+    return Figure(
+        panels=(
+            Panel(
+                x=Axis(title=_title(screen, by), limits=picture.x_limits, grid=True),
+                y=Axis(title="p among the screened genes (-log10)", limits=picture.y_limits, grid=True),
+                marks=(*zero, *rule, *_screen_points(rows, picture), *picture.labels(names)),
+            ),
+        ),
+        title=_volcano_title(screen, by, picture),
+        caption=_volcano_caption(screen, rows, picture),
+        caveat=_CAVEAT,
+        height_mm=98.0,
+        legend="below",
+    )
+
+
+def _screen_points(rows: pd.DataFrame, picture: Volcano) -> list[Mark]:
+    """Return the genes without a p, those above .05, then those below, estimated and exact ones apart."""
+    exact = (rows["method"] == "exact").to_numpy()
+    kinds = (
+        (~picture.tested, NO_VALUE, "not tested", "cross"),
+        (picture.tested & ~picture.passed & ~exact, MUTED, "estimated, not below 0.05", "circle"),
+        (picture.tested & ~picture.passed & exact, MUTED, "exact, not below 0.05", "diamond"),
+        (picture.passed & ~exact, _ESTIMATED, "estimated, adjusted p < 0.05", "circle"),
+        (picture.passed & exact, _EXACT, "exact, adjusted p < 0.05", "diamond"),
+    )
+    marks: list[Mark] = []
+    for chosen, colour, words, symbol in kinds:
+        if chosen.any():
+            label = f"{words} (n = {grouped_number(chosen.sum())})"
+            dots = _dots(rows[chosen], picture.x[chosen], picture.height[chosen], colour, label, symbol=symbol)
+            marks.append(replace(dots, size=8.0 if symbol == "diamond" else 5.0, opacity=0.8))
+    return marks
+
+
+def _volcano_title(screen: "GeneScreen", by: Ranking, picture: Volcano) -> str:
+    n_tested, n = grouped_number(picture.tested.sum()), f"n\u00a0=\u00a0{grouped_number(screen.n_cells)} cells"
+    if by == "size":
+        n_passed = grouped_number(picture.passed.sum())
+        return f"{n_passed} of {n_tested} genes move the cells more than genes of like abundance ({n})"
+    n_toward, n_away = (grouped_number((picture.passed & (picture.x * sign > 0)).sum()) for sign in (1, -1))
+    goal = one_line(screen.goal, longest=30)
+    return f"{n_toward} of {n_tested} genes shift the cells toward {goal}, {n_away} away from it ({n})"
+
+
+def _volcano_caption(screen: "GeneScreen", rows: pd.DataFrame, picture: Volcano) -> str:
+    n_exact = int((rows["method"] == "exact").sum())
+    sentences = [
+        "Each point is one gene, its mean over the cells that hold it. p compares it with the screened genes of like "
+        "abundance, over cells: exploratory. The line corrects it after Benjamini and Hochberg.",
+        f"Deleted exactly: {grouped_number(n_exact)}; the others are first-order estimates.",
+        f"Genes without a p, drawn at p\u00a0=\u00a01: {grouped_number((~picture.tested).sum())}."
+        if not picture.tested.all() else "",
+    ]  # fmt: skip
+    return " ".join(sentence for sentence in sentences if sentence)

@@ -18,7 +18,6 @@ from scfm_core.plots.figure import (
     FloatArray,
     HeatMap,
     Mark,
-    Note,
     Panel,
     Points,
     Rule,
@@ -29,6 +28,7 @@ from scfm_core.plots.figure import (
     plain_number,
 )
 from scfm_core.plots.groups import Groups, group_cells
+from scfm_core.plots.labels import name_points
 
 UNIT = "ln(1 + counts per 10,000)"
 MAX_CELL_ROWS = 2000
@@ -324,7 +324,8 @@ def volcano(
     side = np.where(passed, np.where(fold > 0, 0, 1), 2)
     marks = _volcano_marks(genes, x, height, side, finite)
     limits = ((-1.08 * reach, 1.08 * reach), (-0.02 * cap, 1.12 * cap))
-    labelled = _labels(genes["symbol"].map(one_line).to_numpy(), x, height, passed, limits=limits, n_labels=n_labels)
+    names = genes["symbol"].map(one_line).tolist()
+    labelled = name_points(names, x, height, chosen=passed, limits=limits, n_labels=n_labels)
     words = f"adjusted p = {plain_number(max_p_adjusted)}"
     rules: list[Mark] = [Rule(at=-float(np.log10(max_p_adjusted)), axis="y", text=words)]
     rules += [Rule(at=sign * min_log2_fold_change, axis="x") for sign in (-1, 1)] if min_log2_fold_change > 0 else []
@@ -381,46 +382,6 @@ def _volcano_marks(
         title="Genes",
     )
     return [Points(x=x[shown], y=height[shown], colour=colour, size=5.0, opacity=0.75, hover=words)]
-
-
-_ANCHORS: tuple[tuple[Literal["left", "centre", "right"], tuple[float, float]], ...] = (
-    ("left", (5, 0)),
-    ("right", (-5, 0)),
-    ("centre", (0, 11)),
-    ("centre", (0, -11)),
-)
-
-
-def _labels(
-    symbols: NDArray[Any],
-    x: FloatArray,
-    height: FloatArray,
-    passed: NDArray[np.bool_],
-    *,
-    limits: tuple[tuple[float, float], tuple[float, float]],
-    n_labels: int,
-) -> list[Mark]:
-    """Name the genes farthest out, each where its name covers no other name, on a drawing of 560 by 360 pixels."""
-    (x0, x1), (y0, y1) = limits
-    across, up = (x - x0) / (x1 - x0) * 560, (height - y0) / (y1 - y0) * 360
-    distance = np.hypot(x / (x1 - x0), height / (y1 - y0))
-    order = [place for place in np.argsort(-distance, kind="stable") if passed[place]]
-    taken: list[tuple[float, float, float, float]] = []
-    notes: list[Mark] = []
-    for place in order[: 4 * n_labels]:
-        if len(notes) == n_labels:
-            break
-        width = 7.5 * len(symbols[place]) + 4
-        for anchor, shift in _ANCHORS:
-            left = across[place] + shift[0] - {"left": 0.0, "right": width, "centre": width / 2}[anchor]
-            box = (left, left + width, up[place] + shift[1] - 7, up[place] + shift[1] + 7)
-            free = all(box[1] < b[0] or box[0] > b[1] or box[3] < b[2] or box[2] > b[3] for b in taken)
-            if free and box[0] >= 0 and box[1] <= 560:
-                taken.append(box)
-                at_x, at_y, name = float(x[place]), float(height[place]), str(symbols[place])
-                notes.append(Note(x=at_x, y=at_y, text=name, anchor=anchor, shift=shift))
-                break
-    return notes
 
 
 def _volcano_title(genes: pd.DataFrame, group: str, side: NDArray[np.int64]) -> str:

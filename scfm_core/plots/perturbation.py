@@ -6,17 +6,32 @@ import numpy as np
 import pandas as pd
 
 from scfm_core.errors import RequestError
+from scfm_core.plots.edit_words import (
+    ALPHA,
+    BLUE,
+    EDIT_CAVEAT,
+    EFFECT_AXIS,
+    ORANGE,
+    edit_noun,
+    evidence_sentence,
+    evidence_words,
+    find_row,
+    n_cells_words,
+    p_words,
+    row_name,
+)
 from scfm_core.plots.figure import (
     INK,
     MUTED,
+    NO_VALUE,
     Axis,
     Bars,
+    Beside,
     Figure,
     FloatArray,
     Histogram,
     Intervals,
     Mark,
-    Note,
     Panel,
     Points,
     Rule,
@@ -30,12 +45,7 @@ if TYPE_CHECKING:
     from scfm_core.analyses.perturb_genes import PerturbationEffects
 
 MAX_ROWS = 40
-EFFECT_AXIS = "Effect: 1 - cosine similarity before and after (no unit)"
-_TESTED, _UNTESTED, _NULL = "#0072B2", "#8C8C8C", "#E69F00"
-_CAVEAT = (
-    "The effect is a movement of the model's vector after a token was taken out, not a measured response of a cell. "
-    "A gene can stand out because the model reads it strongly, without any role in the cell."
-)
+_ROOMY = 14  # rows up to which each has room for four lines of words beside it
 
 
 def effect_bars(effects: "PerturbationEffects") -> Figure:
@@ -45,53 +55,62 @@ def effect_bars(effects: "PerturbationEffects") -> Figure:
     are grey and say why.
     """
     table = effects.effects
-    kept = np.sort(np.argsort(-table["effect"].fillna(0).to_numpy(), kind="stable")[:MAX_ROWS])
+    kept = np.sort(np.argsort(-table["effect"].fillna(-1).to_numpy(), kind="stable")[:MAX_ROWS])
     rows = table.iloc[kept].reset_index(drop=True)
     at = np.arange(len(rows), dtype=np.float64)
     tested = rows["z"].notna().to_numpy()
-    reach = _reach(rows, effects.null)
-    notes = tuple(
-        Note(x=end, y=place, text=_beside(row), anchor="left", shift=(7, 0), colour=INK if known else MUTED)
-        for (_, row), place, end, known in zip(rows.iterrows(), at, reach, tested, strict=True)
-    )
-    left_out = len(table) - len(rows)
-    n_measured = grouped_number(rows["null_n_cells"].max() if len(rows) else 0)
-    caption = [
-        "Bars: mean over all cells of the group with its 95 % interval; a cell that does not hold the gene counts 0.",
-        f"Diamond and {_range_words(rows)}: the same mean, estimated for the gene and for random genes of like "
-        f"abundance in one way (at most {n_measured} cells that hold it, times the share of such cells). Compare the "
-        "diamond with the orange line.",
-        "Grey rows were not tested." if not tested.all() else "",
-        f"{grouped_number(left_out)} rows with smaller effects are not drawn." if left_out else "",
-    ]
-    longest = float(reach.max()) if len(reach) else 0.0
+    texts = tuple(_beside(row, roomy=len(rows) <= _ROOMY) for _, row in rows.iterrows())
+    beside = Beside(at=at, texts=texts, colours=tuple(INK if known else MUTED for known in tested))
+    n_lines = max((text.count("\n") + 1 for text in texts), default=1)
     return Figure(
         panels=(
             Panel(
-                x=Axis(title=EFFECT_AXIS, limits=(0.0, 1.55 * longest or 1.0), grid=True),
-                y=Axis(title="Gene, cells", limits=(len(rows) - 0.4, -0.6), ticks=_ticks(rows)),
-                marks=(*_bars(rows, at, tested), *_null(rows, at, effects.null), *notes),
+                x=Axis(title=EFFECT_AXIS, limits=(0.0, 1.06 * _reach(rows, effects.null) or 1.0), grid=True),
+                y=Axis(
+                    title="Edit, cells (n: those that hold the gene)",
+                    limits=(len(rows) - 0.4, -0.6),
+                    ticks=_ticks(rows),
+                ),
+                marks=(*_bars(rows, at, tested), *_null(rows, at, effects.null), beside),
             ),
         ),
         title=_bars_title(table),
-        caption=" ".join(sentence for sentence in caption if sentence),
-        caveat=_CAVEAT,
+        caption=_bars_caption(rows, len(table) - len(rows)),
+        caveat=EDIT_CAVEAT,
         width_mm=150.0,
-        height_mm=float(np.clip(40 + 9 * len(rows), 70, 240)),
+        height_mm=float(np.clip(34 + (2.0 + 2.9 * max(n_lines, 3 if len(rows) <= _ROOMY else 2)) * len(rows), 70, 290)),
         legend="below",
     )
 
 
+def _bars_caption(rows: pd.DataFrame, left_out: int) -> str:
+    n_null = rows["n_null"].max() if len(rows) else 0
+    randoms = f"{grouped_number(n_null)} random genes" if n_null and n_null > 0 else "random genes"
+    n_measured = grouped_number(np.nan_to_num(rows["null_n_cells"].max()) if len(rows) else 0)
+    over = " and ".join(sorted({str(name) for name in rows["ci_over"].dropna()} & {"cells", "donors"})) or "cells"
+    sentences = [
+        f"Bars: mean over the cells that hold the gene, with its 95 % interval over {over}; cells without the gene do "
+        "not count.",
+        f"Orange: mean and 95 % range of {randoms} of like abundance. Diamond: the gene itself on as many cells as "
+        f"they were measured on (at most {n_measured}). Compare the diamond with the orange line.",
+        evidence_sentence(rows),
+        "Grey rows were not tested." if rows["z"].isna().any() else "",
+        f"{grouped_number(left_out)} rows with smaller effects are not drawn." if left_out else "",
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
 def _bars(rows: pd.DataFrame, at: FloatArray, tested: Any) -> list[Mark]:
     marks: list[Mark] = []
+    measured = rows["effect"].notna().to_numpy()
     for chosen, colour, label in (
-        (tested, _TESTED, "effect in all cells of the group, 95 % interval"),
-        (~tested, _UNTESTED, "effect, not tested"),
+        (tested & measured, BLUE, "effect in the cells that hold the gene, 95 % interval"),
+        (~tested & measured, NO_VALUE, "effect, not tested"),
     ):
         if not chosen.any():
             continue
         part = rows[chosen]
-        value = part["effect"].fillna(0).to_numpy(dtype=np.float64)
+        value = part["effect"].to_numpy(dtype=np.float64)
         marks.append(
             Bars(
                 at=at[chosen] - 0.17,
@@ -108,7 +127,7 @@ def _bars(rows: pd.DataFrame, at: FloatArray, tested: Any) -> list[Mark]:
 
 
 def _null(rows: pd.DataFrame, at: FloatArray, null: pd.DataFrame) -> list[Mark]:
-    """Return the range of the random genes and the tested gene on the same cells, under each bar."""
+    """Return the range of the random genes and the tested gene on as many cells, under each bar."""
     ranges = [_null_range(null, row["edit"], row["group"]) for _, row in rows.iterrows()]
     known = np.array([found is not None for found in ranges], dtype=bool)
     if not known.any():
@@ -120,10 +139,10 @@ def _null(rows: pd.DataFrame, at: FloatArray, null: pd.DataFrame) -> list[Mark]:
             value=mean,
             low=low,
             high=high,
-            colour=_NULL,
+            colour=ORANGE,
             label="random genes, mean and 95 % range",
             hover=tuple(
-                f"{grouped_number(row['n_null'])} random genes on {grouped_number(row['null_n_cells'])} cells\n"
+                f"{grouped_number(row['n_null'])} random genes on {grouped_number(row['null_n_cells'])} cells each\n"
                 f"mean {plain_number(row['null_mean'])}, standard deviation {plain_number(row['null_sd'])}"
                 for _, row in rows[known].iterrows()
             ),
@@ -135,12 +154,12 @@ def _null(rows: pd.DataFrame, at: FloatArray, null: pd.DataFrame) -> list[Mark]:
         Points(
             x=own[shown],
             y=at[shown] + 0.24,
-            colour=Solid(_TESTED),
+            colour=Solid(BLUE),
             size=9.0,
             symbol="diamond",
-            label="the gene on the same cells as the random genes",
+            label="the gene on as many cells as a random gene",
             hover=tuple(
-                f"{one_line(row['edit'])} on {grouped_number(row['null_n_cells'])} cells\n"
+                f"{one_line(row['edit'])} on {grouped_number(row['null_n_cells'])} cells that hold it\n"
                 f"{plain_number(row['null_effect'])}"
                 for _, row in rows[shown].iterrows()
             ),
@@ -166,24 +185,29 @@ def _null_effects(null: pd.DataFrame, edit: str, group: str) -> FloatArray:
     return values[np.isfinite(values)]
 
 
-def _reach(rows: pd.DataFrame, null: pd.DataFrame) -> FloatArray:
-    """Return how far to the right anything is drawn in each row."""
+def _reach(rows: pd.DataFrame, null: pd.DataFrame) -> float:
+    """Return how far to the right anything is drawn."""
     columns = rows[["effect", "ci_high", "null_effect"]].to_numpy(dtype=np.float64, na_value=np.nan)
     ranges = [_null_range(null, row["edit"], row["group"]) for _, row in rows.iterrows()]
-    highest = np.array([0.0 if found is None else found[2] for found in ranges])
-    return np.asarray(np.maximum(np.nan_to_num(columns).max(axis=1, initial=0.0), highest))
+    return float(max(np.nan_to_num(columns).max(initial=0.0), *(found[2] for found in ranges if found), 0.0))
 
 
-def _beside(row: "pd.Series[Any]") -> str:
+def _beside(row: "pd.Series[Any]", *, roomy: bool) -> str:
     """Say the verdict, or why there is none."""
     if pd.isna(row["z"]):
-        reason = {"not held": "no cell holds it: exactly 0"}.get(row["status"], row["status"])
-        return f"not tested ({one_line(reason)})" if row["status"] != "tested" else "not compared with random genes"
-    words = f"z = {plain_number(row['z'])}, adjusted p = {plain_number(row['p_adjusted'])}"
+        if row["status"] == "not held":
+            return "not tested:\nno cell holds it"
+        return "not compared\nwith random genes"
+    evidence = evidence_words(row)
+    if not roomy:
+        mark = ", exploratory" if row["evidence"] != "donors" else ""
+        return f"z = {plain_number(row['z'])}{mark}\nadjusted p {p_words(row['p_adjusted'])}"
+    lines = [f"z = {plain_number(row['z'])}", f"adjusted p {p_words(row['p_adjusted'])}", evidence]
     if row["status"] == "rarely held":
-        return f"{words}\nheld by {100 * row['share_holding']:.2g} % of cells only"
-    match = {"one-sided": "\nmatched from one side only", "loose": "\nloosely matched"}
-    return words + match.get(str(row.get("match_quality", "")), "")
+        lines.append(f"rarely held: {100 * row['share_holding']:.2g} %")
+    elif row.get("match_quality") in ("one-sided", "loose"):
+        lines.append({"one-sided": "match: one-sided", "loose": "match: loose"}[row["match_quality"]])
+    return "\n".join(lines)
 
 
 def _hover(row: "pd.Series[Any]") -> str:
@@ -191,32 +215,32 @@ def _hover(row: "pd.Series[Any]") -> str:
         f"{one_line(row['edit'])} in {one_line(row['group'])}\n"
         f"effect {plain_number(row['effect'])}, 95 % interval {plain_number(row['ci_low'])} to "
         f"{plain_number(row['ci_high'])}\n"
-        f"n = {grouped_number(row['n_cells'])} cells, {grouped_number(row['n_holding'])} hold it\n"
+        f"n = {grouped_number(row['n_holding'])} cells hold it, of {grouped_number(row['n_cells'])}\n"
         f"status: {one_line(row['status'])}"
     )
 
 
 def _ticks(rows: pd.DataFrame) -> tuple[tuple[float, str], ...]:
-    columns = (rows[name].tolist() for name in ("edit", "group", "n_cells"))
-    return tuple(
-        (float(place), f"{one_line(edit, longest=24)}, {one_line(group, longest=28)} (n = {grouped_number(n)})")
-        for place, (edit, group, n) in enumerate(zip(*columns, strict=True))
-    )
+    roomy = len(rows) <= _ROOMY
+    return tuple((float(place), _tick(row, roomy=roomy)) for place, (_, row) in enumerate(rows.iterrows()))
 
 
-def _range_words(rows: pd.DataFrame) -> str:
-    n = rows["n_null"].max() if len(rows) else 0
-    return f"orange line (mean and 95 % range of {grouped_number(n)} random genes)" if n and n > 0 else "orange line"
+def _tick(row: "pd.Series[Any]", *, roomy: bool) -> str:
+    if roomy:
+        return f"{one_line(row['edit'], longest=20)}\n{one_line(row['group'], longest=18)}\n{n_cells_words(row)}"
+    return f"{one_line(row['edit'], longest=12)}, {one_line(row['group'], longest=12)}\n{n_cells_words(row)}"
 
 
 def _bars_title(table: pd.DataFrame) -> str:
-    n_tested = int(table["z"].notna().sum())
-    n_moved = int((table["p_adjusted"] < 0.05).sum())
-    if not n_tested:
-        return f"Effects of {grouped_number(table['edit'].nunique())} deletions, not compared with random genes"
+    tested = table[table["z"].notna()]
+    n_moved = int((table["p_adjusted"] < ALPHA).sum())
+    noun = edit_noun(table)
+    if tested.empty:
+        return f"Effects of {grouped_number(table['edit'].nunique())} {noun}, not compared with random genes"
+    exploratory = "" if (tested["evidence"] == "donors").any() else ", exploratory"
     return (
-        f"{grouped_number(n_moved)} of {grouped_number(n_tested)} tested deletions move the cells more than random "
-        "genes of like abundance (adjusted p\u00a0<\u00a00.05)"
+        f"{grouped_number(n_moved)} of {grouped_number(len(tested))} tested {noun} move the cells that hold the gene "
+        f"more than random genes of like abundance do (adjusted p\u00a0<\u00a00.05{exploratory})"
     )
 
 
@@ -235,47 +259,59 @@ def null_histogram(effects: "PerturbationEffects", edit: str, group: str) -> Fig
     RequestError
         If there is no such row, or it has no null.
     """
-    table = effects.effects
-    found = table[(table["edit"] == edit) & (table["group"].astype(str) == str(group))]
+    row = find_row(effects, edit, group)
     values = _null_effects(effects.null, edit, group)
-    if found.empty or not len(values):
+    if not len(values):
         msg = f"There are no random genes to compare {edit!r} with in group {group!r}. Choose a row that was tested."
         raise RequestError(msg, "no-null")
-    row = found.iloc[0]
     own = float(row["null_effect"])
     low, high = min(0.0, values.min()), max(float(values.max()), own if np.isfinite(own) else 0.0)
     edges = np.linspace(low, high if high > low else low + 1e-6, 31)
     counts = np.histogram(values, bins=edges)[0]
     label = f"random genes (n = {grouped_number(len(values))})"
-    marks: list[Mark] = [Histogram(edges=edges, counts=counts, colour=_NULL, label=label)]
+    marks: list[Mark] = [Histogram(edges=edges, counts=counts, colour=ORANGE, label=label)]
     if np.isfinite(own):
         words = f"{one_line(edit, longest=24)}: {plain_number(own)}"
-        marks.append(Rule(at=own, axis="x", text=words, colour=_TESTED, dash="solid"))
-    n_below = int((values < own).sum())
-    margin = 0.03 * (edges[-1] - edges[0])
+        marks.append(Rule(at=own, axis="x", text=words, colour=BLUE, dash="solid"))
+    room = 0.4 * (edges[-1] - edges[0])  # for the words beside the line
+    end = float(max(edges[-1] * 1.03, own + room if np.isfinite(own) else 0.0))
     return Figure(
         panels=(
             Panel(
-                x=Axis(title=EFFECT_AXIS, limits=(float(edges[0]), float(edges[-1] + 8 * margin))),
+                x=Axis(title=EFFECT_AXIS, limits=(float(edges[0]), end)),
                 y=Axis(title="Random genes (number)", limits=(0.0, 1.25 * max(int(counts.max()), 1)), grid=True),
                 marks=tuple(marks),
             ),
         ),
-        title=_null_title(row, n_below, len(values)),
-        caption=f"Mean effects over the cells of the group, of {grouped_number(len(values))} random genes matched for "
-        f"detection and rank and of {one_line(edit)}, all estimated in one way (on n = "
-        f"{grouped_number(row['null_n_cells'])} cells that hold the gene, times the share of such cells).",
-        caveat=_CAVEAT,
+        title=_null_title(row, int((values < own).sum()), len(values)),
+        caption=_null_caption(row, len(values)),
+        caveat=EDIT_CAVEAT,
         height_mm=75.0,
         legend="below",
     )
 
 
+def _null_caption(row: "pd.Series[Any]", n_null: int) -> str:
+    range_words = ""
+    if np.isfinite([row.get("p_low", np.nan), row.get("p_high", np.nan)]).all():
+        range_words = (
+            f" Had other comparison cells been drawn, p would lie between {plain_number(row['p_low'])} and "
+            f"{plain_number(row['p_high'])} (95 % of draws)."
+        )
+    donors = f" {evidence_sentence(row.to_frame().T)}".rstrip()
+    return (
+        f"Mean effects of {grouped_number(n_null)} random genes matched for detection and rank, and of "
+        f"{one_line(row['edit'])}, each over the cells that hold the gene (n\u00a0=\u00a0"
+        f"{grouped_number(np.nan_to_num(row['null_n_cells']))} cells a gene).{range_words}{donors}"
+    )
+
+
 def _null_title(row: "pd.Series[Any]", n_below: int, n_null: int) -> str:
-    start = f"{one_line(row['edit'], longest=30)} in {one_line(row['group'], longest=30)}"
+    start = row_name(row["edit"], row["group"])
     if pd.isna(row["z"]):
         return f"{start}: not tested ({one_line(row['status'])})"
+    exploratory = ", exploratory" if row["evidence"] != "donors" else ""
     return (
-        f"{start} moves the cells more than {grouped_number(n_below)} of {grouped_number(n_null)} random genes "
-        f"(z\u00a0=\u00a0{plain_number(row['z'])}, empirical p\u00a0=\u00a0{plain_number(row['p_empirical'])})"
+        f"{start} moves the cells that hold it more than {grouped_number(n_below)} of {grouped_number(n_null)} random "
+        f"genes (z\u00a0=\u00a0{plain_number(row['z'])}, empirical p\u00a0{p_words(row['p_empirical'])}{exploratory})"
     )

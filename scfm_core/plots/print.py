@@ -18,6 +18,7 @@ from scfm_core.plots.figure import (
     Arrows,
     Axis,
     Bars,
+    Beside,
     Categories,
     Continuous,
     Figure,
@@ -28,7 +29,10 @@ from scfm_core.plots.figure import (
     Note,
     Panel,
     Points,
+    Ribbons,
     Rule,
+    Segments,
+    SizeKey,
     Solid,
     Violin,
     grouped_number,
@@ -73,6 +77,7 @@ _SETTINGS: Any = {
     "figure.constrained_layout.w_pad": 0.03,
 }
 _TITLE_SIZE, _LETTERS_PER_MM = 8.0, 0.5
+_SYMBOLS = {"circle": "o", "diamond": "D", "square": "s", "triangle": "^", "cross": "X"}
 _DASHES: Mapping[str, Any] = {"solid": "-", "dash": (0, (4, 2)), "dot": (0, (1, 1.5))}
 
 
@@ -141,7 +146,7 @@ class _Drawing:
     axes: "Axes"
     entries: dict[str, tuple[int, Any]] = field(default_factory=dict)  # words -> rank and the sign beside them
     scales: dict[str, tuple[Any, list[Any]]] = field(default_factory=dict)  # title -> (mappable, axes)
-    size_keys: dict[str, Points] = field(default_factory=dict)
+    size_keys: dict[str, tuple[SizeKey, bool]] = field(default_factory=dict)  # title -> key, whether widths of lines
 
     def entry(self, label: str, sign: Any, *, rank: int = 1) -> None:
         if label:
@@ -168,9 +173,10 @@ class _Drawing:
 def _points(drawing: _Drawing, mark: Points) -> None:
     diameter = np.broadcast_to(np.asarray(mark.size, dtype=np.float64) * POINTS_PER_PIXEL, mark.x.shape)
     shape: Style = {
-        "marker": {"circle": "o", "diamond": "D"}[mark.symbol],
+        "marker": _SYMBOLS[mark.symbol],
         "alpha": mark.opacity,
-        "linewidths": 0,
+        "linewidths": 0.5 if mark.outline else 0,
+        "edgecolors": mark.outline or "none",
         "zorder": 2.2,  # above intervals, under rules
         "rasterized": len(mark.x) > MOST_VECTOR_POINTS,
     }
@@ -187,7 +193,7 @@ def _points(drawing: _Drawing, mark: Points) -> None:
     if isinstance(colour, Solid):
         drawing.entry(mark.label, _sign(colour.colour, marker=shape["marker"]))
     if mark.size_key is not None:
-        drawing.size_keys.setdefault(mark.size_key.title, mark)
+        drawing.size_keys.setdefault(mark.size_key.title, (mark.size_key, False))
 
 
 def _sign(colour: str, *, marker: Any = "o", size: float = 4.0) -> Any:
@@ -276,11 +282,38 @@ def _rule(drawing: _Drawing, mark: Rule) -> None:
 
 
 def _arrows(drawing: _Drawing, mark: Arrows) -> None:
-    head: Style = {"arrowstyle": "-|>,head_width=0.14,head_length=0.28", "color": mark.colour, "linewidth": 0.8}
+    size = mark.head / 64
+    style = f"-|>,head_width={size:.3g},head_length={2 * size:.3g}"
+    head: Style = {"arrowstyle": style, "color": mark.colour, "linewidth": mark.width / 2}
     head |= {"shrinkA": 0, "shrinkB": 0, "joinstyle": "miter", "capstyle": "butt"}
     for x0, y0, x1, y1 in zip(mark.x0, mark.y0, mark.x1, mark.y1, strict=True):
         drawing.axes.annotate("", xy=(x1, y1), xytext=(x0, y0), arrowprops=head)
     drawing.entry(mark.label, _stroke(mark.colour, linewidth=0.8, marker=">", markersize=3, markevery=[1]))
+
+
+def _segments(drawing: _Drawing, mark: Segments) -> None:
+    from matplotlib.collections import LineCollection
+
+    ends = np.stack([np.column_stack([mark.x0, mark.y0]), np.column_stack([mark.x1, mark.y1])], axis=1)
+    style: Style = {"colors": mark.colour, "alpha": mark.opacity, "capstyle": "round", "zorder": 1.5}
+    drawing.axes.add_collection(LineCollection(list(ends), linewidths=mark.width * POINTS_PER_PIXEL, **style))
+    drawing.entry(mark.label, _stroke(mark.colour, linewidth=1.2))
+    if mark.width_key is not None:
+        drawing.size_keys.setdefault(mark.width_key.title, (mark.width_key, True))
+
+
+def _ribbons(drawing: _Drawing, mark: Ribbons) -> None:
+    for band, colour in enumerate(mark.colours):
+        x, y = mark.outline(band)
+        drawing.axes.fill(x, y, facecolor=(colour, mark.opacity), edgecolor=colour, linewidth=0.3)
+
+
+def _beside(drawing: _Drawing, mark: Beside) -> None:
+    axes = drawing.axes
+    words: Style = {"xycoords": axes.get_yaxis_transform(), "xytext": (3, 0), "textcoords": "offset points"}
+    words |= {"ha": "left", "va": "center", "fontsize": 6.0, "annotation_clip": False}
+    for at, text, colour in zip(mark.at, mark.texts, mark.colours or (INK,) * len(mark.texts), strict=True):
+        axes.annotate(text, xy=(1.0, at), color=colour, **words)
 
 
 def _note(drawing: _Drawing, mark: Note) -> None:
@@ -307,6 +340,9 @@ _DRAW: dict[type, Callable[[_Drawing, Any], None]] = {
     Line: _line,
     Rule: _rule,
     Arrows: _arrows,
+    Segments: _segments,
+    Ribbons: _ribbons,
+    Beside: _beside,
     Note: _note,
 }
 
@@ -330,6 +366,10 @@ def _panel(drawing: _Drawing, panel: Panel) -> None:
         _ticks(axis, described)
     if panel.x.ticks:
         _turn_long_names(drawing, panel.x.ticks)
+    axes.xaxis.set_visible(panel.x.visible)
+    axes.yaxis.set_visible(panel.y.visible)
+    axes.spines["bottom"].set_visible(panel.x.visible)
+    axes.spines["left"].set_visible(panel.y.visible)
     if panel.equal_aspect:
         axes.set_aspect("equal", adjustable="box", anchor="NE")
 
@@ -383,8 +423,10 @@ def _surroundings(drawing: _Drawing, figure: Figure) -> None:
         sheet.legend(signs, words, loc="outside lower left", ncols=columns, **look)
     elif words:
         sheet.legend(signs, words, title=figure.legend_title or None, ncols=1 + len(words) // 24, **right, **look)
-    for name, mark in drawing.size_keys.items():
-        key = mark.size_key
-        if key is not None:
-            signs = [_sign(MUTED, size=size * POINTS_PER_PIXEL) for size in key.sizes]
+    for name, (key, lines) in drawing.size_keys.items():
+        sizes = [size * POINTS_PER_PIXEL for size in key.sizes]
+        signs = [_stroke(MUTED, linewidth=size) if lines else _sign(MUTED, size=size) for size in sizes]
+        if figure.legend == "below":
+            sheet.legend(signs, list(key.labels), title=name, loc="outside lower left", ncols=len(signs), **look)
+        else:
             sheet.legend(signs, list(key.labels), title=name, **right, **look)

@@ -19,6 +19,7 @@ from scfm_core.plots.figure import (
     Arrows,
     Axis,
     Bars,
+    Beside,
     Categories,
     Continuous,
     Figure,
@@ -29,7 +30,10 @@ from scfm_core.plots.figure import (
     Note,
     Panel,
     Points,
+    Ribbons,
     Rule,
+    Segments,
+    SizeKey,
     Violin,
     grouped_number,
     plain_number,
@@ -42,6 +46,9 @@ PIXELS_PER_MM = 5.2
 FONT = "Source Sans, Source Sans Pro, Arial, DejaVu Sans, sans-serif"
 _TITLE_LINE = 21
 _SHORT_LABEL = 28  # characters that half a narrow figure holds
+_LETTER = 6.7  # pixels, the mean width of a letter beside the data
+_BAR_BELOW = 64  # pixels that a colour bar under the figure takes
+_SYMBOLS = {"circle": "circle", "diamond": "diamond", "square": "square", "triangle": "triangle-up", "cross": "x"}
 # "Share chart" would send the data to a company's server
 _REMOVED = (
     "sendChartToCloud",
@@ -110,6 +117,7 @@ class _Drawing:
     named: set[str] = field(default_factory=set)  # entries that stand in the legend already
     size_keys: set[str] = field(default_factory=set)
     scales: dict[str, str] = field(default_factory=dict)  # title of a colour scale -> its coloraxis
+    right: float = 8.0  # pixels that words beside the panel take
 
     def start_panel(self, place: int, columns: int) -> None:
         self.place, self.row, self.column = place, place // columns + 1, place % columns + 1
@@ -176,13 +184,15 @@ def _points(drawing: _Drawing, mark: Points) -> None:
         return
     everything = np.arange(len(mark.x))
     marker = _marker(mark, everything)
+    if mark.outline:
+        marker["line"] = {"width": 1.2, "color": drawing.shade(mark.outline)}
     if isinstance(mark.colour, Continuous):
         marker |= {"color": mark.colour.values, "coloraxis": drawing.scale(mark.colour)}
     else:
         marker["color"] = drawing.shade(mark.colour.colour)
     _scatter(drawing, mark, everything, marker, drawing.entry(mark.label))
     if mark.size_key is not None:
-        _size_key(drawing, mark)
+        _size_key(drawing, mark.size_key)
 
 
 def _categories(drawing: _Drawing, mark: Points, colour: Categories) -> None:
@@ -195,7 +205,7 @@ def _categories(drawing: _Drawing, mark: Points, colour: Categories) -> None:
 
 def _marker(mark: Points, chosen: Any) -> dict[str, Any]:
     size = mark.size[chosen] if isinstance(mark.size, np.ndarray) else mark.size
-    return {"size": size, "opacity": mark.opacity, "symbol": mark.symbol, "line": {"width": 0}}
+    return {"size": size, "opacity": mark.opacity, "symbol": _SYMBOLS[mark.symbol], "line": {"width": 0}}
 
 
 def _scatter(drawing: _Drawing, mark: Points, chosen: Any, marker: dict[str, Any], entry: dict[str, Any]) -> None:
@@ -209,24 +219,20 @@ def _scatter(drawing: _Drawing, mark: Points, chosen: Any, marker: dict[str, Any
     drawing.add(kind(x=mark.x[chosen], y=mark.y[chosen], mode="markers", marker=marker, **known, **entry))
 
 
-def _size_key(drawing: _Drawing, mark: Points) -> None:
-    key = mark.size_key
-    if key is None or key.title in drawing.size_keys:
+def _size_key(drawing: _Drawing, key: SizeKey, *, lines: bool = False) -> None:
+    if key.title in drawing.size_keys:
         return
     drawing.size_keys.add(key.title)
+    colour = drawing.shade(MUTED)
     for size, label in zip(key.sizes, key.labels, strict=True):
+        sign: dict[str, Any] = {"mode": "markers", "marker": {"size": size, "color": colour, "line": {"width": 0}}}
+        if lines:
+            sign = {"mode": "lines", "line": {"width": size, "color": colour}}
+        group = {"legendgroup": safe_text(key.title), "legendgrouptitle": {"text": safe_text(key.title)}}
         drawing.add(
-            go.Scatter(
-                x=[None],
-                y=[None],
-                mode="markers",
-                marker={"size": size, "color": drawing.shade(MUTED), "line": {"width": 0}},
-                name=safe_text(label),
-                legend="legend2",
-                hoverinfo="skip",
-            )
+            go.Scatter(x=[None], y=[None], **sign, name=safe_text(label), legend="legend2", hoverinfo="skip", **group)
         )
-    drawing.chart.update_layout(legend2={"title": {"text": safe_text(key.title)}, "itemsizing": "trace"})
+    drawing.chart.update_layout(legend2={"itemsizing": "trace", "groupclick": "togglegroup"})
 
 
 def _bars(drawing: _Drawing, mark: Bars) -> None:
@@ -356,7 +362,7 @@ def _arrows(drawing: _Drawing, mark: Arrows) -> None:
     head = {
         "symbol": "arrow",
         "angleref": "previous",
-        "size": np.tile([0.0, 9.0, 0.0], len(mark.x0)),
+        "size": np.tile([0.0, mark.head, 0.0], len(mark.x0)),
         "color": drawing.shade(mark.colour),
         "line": {"width": 0},
         "opacity": 1,
@@ -366,12 +372,71 @@ def _arrows(drawing: _Drawing, mark: Arrows) -> None:
             x=np.column_stack([mark.x0, mark.x1, gap]).ravel(),
             y=np.column_stack([mark.y0, mark.y1, gap]).ravel(),
             mode="lines+markers",
-            line={"width": 1.6, "color": drawing.shade(mark.colour)},
+            line={"width": mark.width, "color": drawing.shade(mark.colour)},
             marker=head,
             hoverinfo="skip",
             **drawing.entry(mark.label),
         )
     )
+
+
+def _segments(drawing: _Drawing, mark: Segments) -> None:
+    colour = drawing.shade(mark.colour)
+    widths = np.maximum(np.round(2 * mark.width) / 2, 0.5)
+    for width in np.unique(widths):  # plotly knows one width per trace
+        ends = [np.column_stack(pair)[widths == width] for pair in ((mark.x0, mark.x1), (mark.y0, mark.y1))]
+        x, y = (np.column_stack([pair, np.full(len(pair), np.nan)]).ravel() for pair in ends)
+        line = {"width": width, "color": colour}
+        drawing.add(
+            go.Scatter(
+                x=x, y=y, mode="lines", line=line, opacity=mark.opacity, hoverinfo="skip", **drawing.entry(mark.label)
+            )
+        )
+    if mark.hover:
+        x, y = (mark.x0 + mark.x1) / 2, (mark.y0 + mark.y1) / 2
+        hidden = {"size": 12, "color": colour, "opacity": 0.0}
+        drawing.add(go.Scatter(x=x, y=y, mode="markers", marker=hidden, showlegend=False, **_hover(mark.hover)))
+    if mark.width_key is not None:
+        _size_key(drawing, mark.width_key, lines=True)
+
+
+def _ribbons(drawing: _Drawing, mark: Ribbons) -> None:
+    for band, colour in enumerate(mark.colours):
+        x, y = mark.outline(band)
+        shade = drawing.shade(colour)
+        words = {"hoverinfo": "text", "text": safe_text(mark.hover[band])} if mark.hover else {"hoverinfo": "skip"}
+        drawing.add(
+            go.Scatter(
+                x=x,
+                y=y,
+                mode="lines",
+                line={"width": 0.5, "color": shade},
+                fill="toself",
+                fillcolor=_faded(shade, mark.opacity),
+                hoveron="fills",
+                showlegend=False,
+                **words,
+            )
+        )
+
+
+def _beside(drawing: _Drawing, mark: Beside) -> None:
+    colours = mark.colours or (INK,) * len(mark.texts)
+    for at, text, colour in zip(mark.at, mark.texts, colours, strict=True):
+        drawing.chart.add_annotation(
+            x=1,
+            y=_annotated(drawing, float(at), "y"),
+            xref=f"x{drawing.suffix} domain",
+            yref=f"y{drawing.suffix}",
+            text=safe_text(text),
+            showarrow=False,
+            xanchor="left",
+            align="left",
+            xshift=6,
+            font={"size": 12, "color": drawing.shade(colour)},
+        )
+        longest = max(map(len, text.split("\n")))
+        drawing.right = max(drawing.right, 14 + _LETTER * longest)
 
 
 def _note(drawing: _Drawing, mark: Note) -> None:
@@ -418,6 +483,9 @@ _DRAW: dict[type, Callable[[_Drawing, Any], None]] = {
     Line: _line,
     Rule: _rule,
     Arrows: _arrows,
+    Segments: _segments,
+    Ribbons: _ribbons,
+    Beside: _beside,
     Note: _note,
 }
 
@@ -451,6 +519,8 @@ def _axis(axis: Axis) -> dict[str, Any]:
             "tickvals": [place for place, _ in axis.ticks],
             "ticktext": [safe_text(name) for _, name in axis.ticks],
         }
+    if not axis.visible:
+        return {"range": limits.tolist(), "visible": False}
     if axis.ticks == ():
         own |= {"showticklabels": False, "ticks": "", "title": own["title"] | {"standoff": 4}}
     return own

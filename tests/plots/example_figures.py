@@ -4,16 +4,27 @@ import numpy as np
 import pandas as pd
 
 from scfm_core.analyses.measure_quality import Thresholds
-from scfm_core.analyses.perturb_genes import PerturbationEffects
 from scfm_core.analyses.read_attention import Attention
 from scfm_core.analyses.screen_genes import GeneScreen
+from scfm_core.plots.arrow_field import with_arrow_field
 from scfm_core.plots.attention import attention_map
+from scfm_core.plots.baseline_share import baseline_scatter
 from scfm_core.plots.cell_map import cell_map, with_arrows
+from scfm_core.plots.controls import controls_figure
+from scfm_core.plots.donors import donor_effects
+from scfm_core.plots.enrichment import enrichment_bars
 from scfm_core.plots.figure import Figure
-from scfm_core.plots.gene_screen import estimate_against_exact, first_genes
+from scfm_core.plots.gene_network import gene_network
+from scfm_core.plots.gene_screen import estimate_against_exact, first_genes, screen_volcano
+from scfm_core.plots.goal_volcano import goal_volcano
 from scfm_core.plots.markers import dot_plot, heat_map, marker_violins, volcano
+from scfm_core.plots.pair_matrix import pair_matrix
 from scfm_core.plots.perturbation import effect_bars, null_histogram
 from scfm_core.plots.quality import quality_scatter, quality_violins
+from scfm_core.plots.switches import switch_diagram
+from scfm_core.plots.validation import validation_bars
+from tests.plots import example_results as results
+from tests.plots.example_results import perturbation
 
 HOSTILE = ("<img src=x onerror=alert(1)>", "$\\frac{1}{2}$ & <b>bold</b>", "line\nbreak\x00 %{x}", "日本 \u202e")
 N_CELLS = 90
@@ -66,35 +77,6 @@ def marker_table() -> pd.DataFrame:
     return table.assign(n_in=40, n_out=2660)
 
 
-def perturbation() -> PerturbationEffects:
-    random = np.random.default_rng(5)
-    rows, null = [], []
-    for edit, held, status in (("LYZ", 0.9, "tested"), ("CD3D", 0.05, "rarely held"), ("XIST", 0.0, "not held")):
-        drawn = random.gamma(4, 0.001, 100) * held if held else np.empty(0)
-        null += [
-            {"edit": edit, "group": "NK", "null_edit": f"G{n}", "null_effect": drawn[n]} for n in range(len(drawn))
-        ]
-        row = {"edit": edit, "gene_ids": "ENSG1", "group": "NK", "n_cells": 161, "n_holding": round(161 * held)}
-        row |= {"share_holding": held, "effect": 0.01 * held, "ci_low": 0.009 * held, "ci_high": 0.012 * held}
-        row |= {"ci_over": "cells", "effect_holding": 0.01, "status": status, "n_null": len(drawn)}
-        row |= {"null_mean": drawn.mean(), "null_sd": drawn.std(ddof=1)} if held else {}
-        row |= {"null_effect": 0.011 * held, "z": 3.2, "p_empirical": 0.0099, "p_adjusted": 0.0198} if held else {}
-        rows.append(row | {"null_n_cells": 16 if held else 0, "match_distance": 0.02, "match_quality": "one-sided"})
-    empty = pd.DataFrame()
-    return PerturbationEffects(
-        effects=pd.DataFrame(rows),
-        cells=empty,
-        genes=empty,
-        null=pd.DataFrame(null),
-        landing_before=np.zeros((0, 15), np.int32),
-        landing_after=np.zeros((3, 0, 15), np.int32),
-        chosen=np.zeros(0, np.int64),
-        edits=("LYZ", "CD3D", "XIST"),
-        noise_floor=1e-12,
-        n_passes=0,
-    )
-
-
 def attention(n_shown: int = 50, n_tokens: int = 60, n_heads: int = 2) -> Attention:
     random = np.random.default_rng(6)
     raised = np.exp(random.normal(0, 1.5, (n_heads, n_tokens, n_tokens)))
@@ -126,6 +108,12 @@ def gene_screen(n_genes: int = 60) -> GeneScreen:
     table["goal_rank"] = table["goal_estimate"].rank(ascending=False)
     table["n_exact"] = np.where(np.isnan(exact), 0, 25)
     table["size_exact"], table["goal_exact"] = size * exact * random.normal(1, 0.05, n_genes), goal * exact
+    random_p = np.clip(10.0 ** -(np.abs(goal) * 2500 + random.random(n_genes)), 1e-4, 1)
+    for by in ("size", "goal"):
+        table[f"{by}_p"] = np.where(np.arange(n_genes) % 11 == 10, np.nan, random_p)
+        table[f"{by}_p_adjusted"] = np.minimum(1.0, table[f"{by}_p"] * 5)
+        table[f"{by}_z"] = 2.0
+    table["method"] = np.where(np.isnan(exact), "estimated", "exact")
     table["size_estimate_there"], table["goal_estimate_there"] = size * exact, goal * exact * 0.95
     return GeneScreen(
         table=table,
@@ -167,8 +155,35 @@ def every_figure() -> dict[str, Figure]:
         "first genes toward a goal": first_genes(gene_screen(), by="goal", n_genes=8),
         "estimate and exact": estimate_against_exact(gene_screen()),
         "estimate and exact shift": estimate_against_exact(gene_screen(), by="goal"),
+        "screen volcano": screen_volcano(gene_screen(200)),
+        "screen volcano of sizes": screen_volcano(gene_screen(200), "size"),
         "attention": attention_map(attention()),
         "attention of a head": attention_map(attention(12, 12), head=2, where="Layer 3, cell AAAC-1"),
+    } | edit_figures()
+
+
+def edit_figures() -> dict[str, Figure]:
+    effects, hubs = perturbation(), ("HUB0", "HUB1", "HUB2")
+    table, targets = results.validation()
+    places = coordinates(900)
+    by_type = cell_map(places, cell_types(900))
+    return {
+        "many effects": effect_bars(results.many_edits()),
+        "shifts": goal_volcano(effects, "healthy"),
+        "arrow field": with_arrow_field(by_type, places, places + 0.1 * (np.array([[3.0, 1.0]]) - places)),
+        "switches": switch_diagram(effects, "LYZ", "NK"),
+        "many switches": switch_diagram(results.many_switches(), "LYZ", "NK"),
+        "network": gene_network(results.followers(), hubs, "NK"),
+        "network of one": gene_network(results.followers(1), hubs[:1], "NK", most=8),
+        "large network": gene_network(results.followers(6), [f"HUB{n}" for n in range(6)], "NK", most=60),
+        "pairs": pair_matrix(results.pairs(), "NK"),
+        "sizes of pairs": pair_matrix(results.pairs(15), "NK", "size"),
+        "donors": donor_effects(effects, "LYZ", "NK"),
+        "shift of donors": donor_effects(effects, "LYZ", "NK", state="healthy"),
+        "controls": controls_figure(results.controls(), effects.effects.iloc[0], "NK"),
+        "baselines": baseline_scatter(results.explanation(), "NK"),
+        "gene sets": enrichment_bars(results.enrichment()),
+        "validation": validation_bars(table, targets),
     }
 
 

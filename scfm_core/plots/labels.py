@@ -1,0 +1,67 @@
+"""Names of single points in a figure, placed where no name covers another one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scfm_core.plots.figure import Anchor, FloatArray, Mark, Note
+
+_WIDTH, _HEIGHT = 380.0, 300.0  # pixels of the smallest panel that the names must fit into
+_LETTER, _LINE = 7.0, 14.0
+_PLACES: tuple[tuple[Anchor, tuple[float, float]], ...] = (
+    ("left", (6, 0)),
+    ("right", (-6, 0)),
+    ("centre", (0, 12)),
+    ("centre", (0, -12)),
+)
+Box = tuple[float, float, float, float]
+
+
+def name_points(
+    names: Sequence[str],
+    x: FloatArray,
+    y: FloatArray,
+    *,
+    chosen: NDArray[np.bool_],
+    limits: tuple[tuple[float, float], tuple[float, float]],
+    n_labels: int,
+) -> list[Mark]:
+    """Name the chosen points farthest from ``(0, 0)``, each where its name covers no other name and no named point.
+
+    Parameters
+    ----------
+    names
+        One per point.
+    x, y
+        Shape ``(n_points,)``.
+    chosen
+        Points that may be named, shape ``(n_points,)``.
+    limits
+        Those of the two axes.
+    n_labels
+        How many points are named at most; those that find no place stay without a name.
+    """
+    (x0, x1), (y0, y1) = limits
+    across, up = (x - x0) / (x1 - x0) * _WIDTH, (y - y0) / (y1 - y0) * _HEIGHT
+    distance = np.hypot(x / (x1 - x0), y / (y1 - y0))
+    order = [int(place) for place in np.argsort(-distance, kind="stable") if chosen[place]]
+    taken: list[Box] = []
+    notes: list[Mark] = []
+    for place in order[: 4 * n_labels]:
+        if len(notes) == n_labels:
+            break
+        width = _LETTER * len(names[place]) + 4
+        for anchor, shift in _PLACES:
+            left = across[place] + shift[0] - {"left": 0.0, "right": width, "centre": width / 2}[anchor]
+            low = up[place] + shift[1] - _LINE / 2
+            box = (left, left + width, low, low + _LINE)
+            if box[0] >= 0 and box[1] <= _WIDTH and not any(_overlap(box, other) for other in taken):
+                taken += [box, (across[place] - 4, across[place] + 4, up[place] - 4, up[place] + 4)]
+                notes.append(Note(x=float(x[place]), y=float(y[place]), text=names[place], anchor=anchor, shift=shift))
+                break
+    return notes
+
+
+def _overlap(box: Box, other: Box) -> bool:
+    return box[0] < other[1] and other[0] < box[1] and box[2] < other[3] and other[2] < box[3]

@@ -1,0 +1,157 @@
+"""The matrix of pairs: how far two edits together move the cells beyond what each does alone."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from scfm_core.errors import RequestError
+from scfm_core.plots.edit_words import ALPHA, EDIT_CAVEAT
+from scfm_core.plots.figure import (
+    MUTED,
+    Axis,
+    Continuous,
+    Figure,
+    HeatMap,
+    Mark,
+    Note,
+    Panel,
+    Points,
+    ScaleName,
+    Solid,
+    grouped_number,
+    one_line,
+    plain_number,
+)
+
+if TYPE_CHECKING:
+    from scfm_core.analyses.perturb_pairs import PairInteractions
+
+Measure = Literal["vector", "size"]
+_TITLES = {
+    "vector": "Length of the part beyond the sum, over the sum of the two lengths (no unit)",
+    "size": "Size of both less that of the sum of the two (1 - cosine, no unit)",
+}
+_MEANING = {
+    "vector": "The colour is the length of the part of the joint shift that adding the two single shifts leaves "
+    "unexplained, as a share of the lengths of the two; 0: exactly the sum.",
+    "size": "The colour is how much larger (red) or smaller (blue) the joint shift is than the sum of the two single "
+    "shifts, as vectors; 0: as large as the sum.",
+}
+
+
+def pair_matrix(pairs: "PairInteractions", group: str, by: Measure = "vector") -> Figure:
+    """Draw the lower triangle of all pairs in one group.
+
+    Parameters
+    ----------
+    pairs
+        Answer of `PerturbPairs`.
+    group
+        Which group.
+    by
+        ``"vector"``: how much of the joint shift is not the sum, never negative; ``"size"``: how much larger it is.
+
+    Raises
+    ------
+    RequestError
+        If there is no pair in that group.
+    """
+    table = pairs.table
+    rows = table[table["group"].astype(str) == str(group)].reset_index(drop=True)
+    if rows.empty:
+        known = ", ".join(one_line(name) for name in table["group"].astype(str).unique()) or "none"
+        msg = f"There is no pair in group {group!r}. Choose one of: {known}."
+        raise RequestError(msg, "unknown-group")
+    names = list(dict.fromkeys([*rows["edit_a"], *rows["edit_b"]]))
+    place = {name: number for number, name in enumerate(names)}
+    ends = np.array([sorted((place[a], place[b])) for a, b in zip(rows["edit_a"], rows["edit_b"], strict=True)])
+    column, line = ends[:, 0], ends[:, 1] - 1  # the last gene heads no column, the first no line
+    n = len(names) - 1
+    values, words = np.full((n, n), np.nan), [[""] * n for _ in range(n)]
+    measured = rows[f"{by}_beyond"].to_numpy(dtype=np.float64)
+    values[line, column] = measured
+    for number, (_, row) in enumerate(rows.iterrows()):
+        words[line[number]][column[number]] = _hover(row)
+    passed = (rows["p_adjusted"] < ALPHA).to_numpy()
+    marks: list[Mark] = [HeatMap(colour=_colour(values, by), hover=tuple(map(tuple, words)))]
+    marks += [
+        Note(x=float(x), y=float(y), text="n/a", colour=MUTED)
+        for x, y, value in zip(column, line, measured, strict=True)
+        if np.isnan(value)
+    ]
+    if passed.any():
+        marks.append(
+            Points(
+                x=column[passed].astype(np.float64),
+                y=line[passed].astype(np.float64),
+                colour=Solid("#FFFFFF"),
+                outline="#111111",
+                size=9.0,
+                hover=tuple(words[y][x] for y, x in zip(line[passed], column[passed], strict=True)),
+            )
+        )
+    x_ticks, y_ticks = ([(float(at), one_line(name, longest=16)) for at, name in enumerate(some)]
+                        for some in (names[:-1], names[1:]))  # fmt: skip
+    return Figure(
+        panels=(
+            Panel(
+                x=Axis(title="Edit", limits=(-0.5, n - 0.5), ticks=tuple(x_ticks)),
+                y=Axis(title="Edit", limits=(n - 0.5, -0.5), ticks=tuple(y_ticks)),
+                marks=tuple(marks),
+            ),
+        ),
+        title=_title(rows, passed, group),
+        caption=_caption(rows, passed, np.isnan(measured), by),
+        caveat=EDIT_CAVEAT,
+        width_mm=float(np.clip(70 + 8 * n, 110, 183)),
+        height_mm=float(np.clip(40 + 7.5 * n, 80, 160)),
+    )
+
+
+def _colour(values: Any, by: Measure) -> Continuous:
+    finite = np.abs(values[np.isfinite(values)])
+    reach = float(finite.max()) if len(finite) and finite.max() > 0 else 1.0
+    scale: ScaleName = "viridis" if by == "vector" else "signed"
+    limits = (0.0, reach) if by == "vector" else (-reach, reach)
+    return Continuous(values=values, scale=scale, limits=limits, title=_TITLES[by])
+
+
+def _hover(row: "pd.Series[Any]") -> str:
+    n_cells = f"n = {grouped_number(row['n_holding_both'])} cells hold both"
+    start = f"{one_line(row['edit_a'])} and {one_line(row['edit_b'])}\n{n_cells}"
+    if pd.isna(row["vector_beyond"]):
+        return f"{start}\nnot measured"
+    return (
+        f"{start}\neffects {plain_number(row['effect_a'])} and {plain_number(row['effect_b'])}, together "
+        f"{plain_number(row['effect_both'])}\nbeyond the sum: size {plain_number(row['size_beyond'])}, vector "
+        f"{plain_number(row['vector_beyond'])}\nadjusted p {plain_number(row['p_adjusted'])}: "
+        f"{one_line(row['kind_of'])}"
+    )
+
+
+def _title(rows: pd.DataFrame, passed: Any, group: str) -> str:
+    n_tested = int(rows["p_adjusted"].notna().sum())
+    least, most = int(rows["n_holding_both"].min()), int(rows["n_holding_both"].max())
+    n_cells = grouped_number(least) if least == most else f"{grouped_number(least)} to {grouped_number(most)}"
+    if not n_tested:
+        where = one_line(group, longest=30)
+        return f"{len(rows)} pairs in {where}, not compared with random pairs (n\u00a0=\u00a0{n_cells} cells)"
+    return (
+        f"{int(passed.sum())} of {n_tested} tested pairs in {one_line(group, longest=30)} do not simply add up "
+        f"(adjusted p\u00a0<\u00a00.05, n\u00a0=\u00a0{n_cells} cells a pair)"
+    )
+
+
+def _caption(rows: pd.DataFrame, passed: Any, missing: Any, by: Measure) -> str:
+    counts = rows["n_null"].dropna()
+    n_null = grouped_number(counts.max()) if len(counts) else "0"
+    sentences = [
+        _MEANING[by],
+        f"White dots: adjusted p\u00a0<\u00a00.05 against {n_null} random pairs (empirical, Benjamini-Hochberg)."
+        if passed.any()
+        else f"No pair has an adjusted p\u00a0<\u00a00.05 against {n_null} random pairs.",
+        "Means over the cells that hold both genes.",
+        f"n/a: not measured, too few cells hold both ({grouped_number(missing.sum())} pairs)." if missing.any() else "",
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
