@@ -141,6 +141,15 @@ class Levelled:
         levelled[there] = level(float(means[0]), means[1:][there], abundance[np.concatenate([[0], there + 1])])
         return cls(float(means[0]), means[1:], levelled)
 
+    def cells(self, values: NDArray[np.float64], *, signed: bool) -> NDArray[np.float64]:
+        """Return the random genes' values in each cell as they would be at the tested gene's abundance.
+
+        One number per gene levels it in all cells: it is added to numbers with a sign, and multiplies sizes.
+        """
+        if signed:
+            return values + (self.levelled - self.measured)[:, None]
+        return values * (self.levelled / np.where(self.measured > 0, self.measured, np.nan))[:, None]
+
     @property
     def null(self) -> NDArray[np.float64]:
         """The levelled statistics that are there; none where the edit itself has none."""

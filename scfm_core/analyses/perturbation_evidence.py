@@ -79,7 +79,9 @@ class Evidence:
         tested, random = values
         cells = comparison.values(tested, random)
         against = Levelled.of(cells, comparison.abundance, kind.level)
-        known = None if donors is None else donor_effects(donors, tested, (comparison, cells, against))
+        known = None
+        if donors is not None:
+            known = donor_effects(donors, tested, (comparison, against.cells(cells[1:], signed=kind.signed)))
         return cls(kind, mean_there(tested[holding]), cells, against, known)
 
     @property
@@ -102,7 +104,7 @@ class Evidence:
     def over_donors(self) -> dict[str, float | int | str]:
         """Return the columns that tell whether it holds in every donor, and the p that counts."""
         donors = self.donors
-        p_donors = float("nan") if donors is None else donors.p(two_sided=self.kind.signed)
+        p_donors = float("nan") if donors is None else donors.p(signed=self.kind.signed)
         replicated = donors is not None and (donors.enough if not len(self.against.null) else not np.isnan(p_donors))
         return {
             "n_donors": 0 if donors is None else int(donors.compared.sum()),
@@ -126,8 +128,7 @@ class Evidence:
 
     def _one_direction(self) -> bool:
         """Whether comparison cells and donors lie on the same side of random genes, where the side matters."""
-        if not self.kind.signed or self.donors is None or np.isnan(self.donors.p(two_sided=True)):
+        if not self.kind.signed or self.donors is None or np.isnan(self.donors.p(signed=True)):
             return True
-        difference = (self.donors.effect - self.donors.null_mean)[self.donors.compared]
         centre = np.median(np.append(self.against.null, self.against.observed))
-        return bool((self.against.observed - centre) * difference.mean() >= 0)
+        return bool((self.against.observed - centre) * self.donors.differences(signed=True).mean() >= 0)

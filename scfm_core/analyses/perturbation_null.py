@@ -39,8 +39,8 @@ MIN_CELLS_PER_DONOR = 3
 _P_RESAMPLES = 200
 _NEIGHBOURS_PER_DRAW = 1.5
 _RESAMPLED_AT_ONCE = 4_000_000
+SMALLEST_EFFECT = 1e-15  # half a squared distance of unit vectors below it is rounding
 _MIN_LEVELLED = 10  # below so many random genes a line through them is not worth its noise
-_SMALLEST_EFFECT = 1e-15  # half a squared distance of unit vectors below it is rounding
 _ONE_SIDED_ABOVE = 0.5  # mean offset over mean distance: 0 inside, 0.64 at a straight edge, 0.9 in a corner
 _LOOSE_ABOVE = 0.25  # of the plane of ranks, whose side is 1
 
@@ -119,11 +119,6 @@ class Match:
         if self.distance > _LOOSE_ABOVE:
             return "loose"
         return "one-sided" if self.one_sided else "close"
-
-
-def random_order(cells: NDArray[np.int64], *, seed: int, group: str) -> NDArray[np.int64]:
-    """Return the cells of a group in the random order in which genes are measured, at most `POOL_CELLS` of them."""
-    return generator(seed, group, "cells").permutation(cells)[:POOL_CELLS]
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:
@@ -218,7 +213,7 @@ def level_null(
     -------
     ``null`` itself where there are fewer than ten random genes or the tested gene did nothing.
     """
-    if len(null) < _MIN_LEVELLED or not observed > _SMALLEST_EFFECT:
+    if len(null) < _MIN_LEVELLED or not observed > SMALLEST_EFFECT:
         return null
     levelled: NDArray[np.float64] = np.exp(_levelled_logs(np.concatenate([[observed], null]), abundance)[1:])
     return levelled
@@ -249,7 +244,7 @@ def p_range(
     n_drawn = times @ there.T
     drawn = np.where(n_drawn > 0, times @ filled.T / np.maximum(n_drawn, 1), means)
     compared = np.vstack([means, drawn])
-    if len(means) > _MIN_LEVELLED and means[0] > _SMALLEST_EFFECT:
+    if len(means) > _MIN_LEVELLED and means[0] > SMALLEST_EFFECT:
         compared = _levelled_logs(compared, abundance)
     p = (1 + (compared[:, 1:] >= compared[:, :1]).sum(axis=1)) / len(means)
     low, high = np.percentile(p[1:], [2.5, 97.5])
@@ -338,7 +333,7 @@ def bootstrap_interval(
 
 def _levelled_logs(values: NDArray[np.float64], abundance: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the logarithms as they would be at the first one's abundance, which is left as it is; one study a row."""
-    logs = np.log(np.maximum(values, _SMALLEST_EFFECT))
+    logs = np.log(np.maximum(values, SMALLEST_EFFECT))
     design = np.column_stack([np.ones(len(abundance)), abundance - abundance[0]])
     hat = design @ np.linalg.pinv(design)
     left = np.clip(1 - np.diag(hat), 1e-3, 1.0)

@@ -72,10 +72,13 @@ def _robust_line(
     """Return the fitted values of Huber's regression, and the share of its variance that each residual keeps."""
     weights = np.ones(len(values))
     for _ in range(_ROUNDS):
-        hat = design @ np.linalg.pinv(design * np.sqrt(weights)[:, None]) * np.sqrt(weights)
-        away = np.abs(values - hat @ values)
+        weighted = (design * weights[:, None]).T
+        solve = np.linalg.pinv(weighted @ design, rcond=1e-10, hermitian=True) @ weighted
+        fitted = design @ (solve @ values)
+        away = np.abs(values - fitted)
         spread = _MAD_TO_SD * float(np.median(away))
         if not spread > 0:
             break
         weights = np.minimum(1.0, _TUNING * spread / np.maximum(away, spread * 1e-9))
-    return hat @ values, np.clip(1 - np.diag(hat), 1e-3, 1.0)
+    leverage = np.einsum("ij,ji->i", design, solve)
+    return fitted, np.clip(1 - leverage, 1e-3, 1.0)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from scfm_core.analyses.measure_edits import EditedCells
 from scfm_core.analyses.perturbation_comparison import Comparison, Comparisons, Levelled
-from scfm_core.analyses.perturbation_donors import Donors, donor_effects
+from scfm_core.analyses.perturbation_donors import Donors
 from scfm_core.analyses.perturbation_evidence import SHIFT, SIZE, Evidence
 from scfm_core.analyses.perturbation_null import adjust_p, bootstrap_interval, generator, p_range
 from scfm_core.analyses.perturbation_study import RandomGenes, Study
@@ -85,10 +85,11 @@ def donors_table(study: Study, edited: EditedCells, random: RandomGenes | None) 
             donors = Donors.of(study, group)
             if donors is None:
                 continue
-            comparison = comparisons.of(edit, group)
-            cells = comparison.values(edited.distance[edit], distance)
-            level = Levelled.of(cells, comparison.abundance, SIZE.level)
-            found = donor_effects(donors, edited.distance[edit], (comparison, cells, level))
+            values, cells = (edited.distance[edit], distance), _holding(study, edited, (edit, group))
+            size = Evidence.of(SIZE, comparisons.of(edit, group), values=values, holding=cells, donors=donors)
+            if size.donors is None:
+                continue
+            found = size.donors
             table = pd.DataFrame({"donor": donors.names})
             table.insert(0, "group", group)
             table.insert(0, "edit", label)

@@ -15,8 +15,9 @@ from scfm_core.analyses.perturbation_null import (
     level_null,
     make_pool,
     match_genes,
-    random_order,
+    p_range,
 )
+from scfm_core.analyses.perturbation_study import pool_order
 
 NOTHING = np.empty(0, dtype=np.int64)
 
@@ -182,25 +183,45 @@ def test_the_interval_over_cells_is_scipys():
         assert high[column] == pytest.approx(theirs.confidence_interval.high, rel=0.03)
 
 
-def test_the_interval_over_donors_is_wider_where_donors_differ():
+def test_the_interval_passes_over_cells_without_a_value():
     rng = np.random.default_rng(0)
-    donors = np.repeat(list("abcdef"), 50)
-    shift = np.repeat(rng.normal(1.0, 0.3, size=6), 50)
-    values = (shift + rng.normal(0, 0.1, size=300))[:, None]
-    width = {}
-    for name, clusters in (("cells", None), ("donors", donors)):
-        low, high = bootstrap_interval(values, np.random.default_rng(1), clusters=clusters)
-        assert low[0] < values.mean() < high[0]
-        width[name] = high[0] - low[0]
-    assert width["donors"] > 3 * width["cells"]
-
-
-def test_the_interval_over_donors_draws_whole_donors():
-    values = np.array([[0.0], [0.0], [0.0], [3.0]])
-    clusters = np.array(["a", "a", "a", "b"])
-    low, high = bootstrap_interval(values, np.random.default_rng(0), clusters=clusters)
-    assert (low[0], high[0]) == (0.0, 3.0)
+    values = rng.normal(size=(60, 3))
+    values[20:, 1] = np.nan
+    values[1:, 2] = np.nan
+    low, high = bootstrap_interval(values, np.random.default_rng(1))
+    alone = bootstrap_interval(values[:20, 1:2], np.random.default_rng(2))
+    assert np.allclose([low[1], high[1]], np.ravel(alone), atol=0.1)
+    assert np.isnan([low[2], high[2]]).all()  # one value has no spread
     assert np.isnan(bootstrap_interval(values[:1], np.random.default_rng(0))[0]).all()
+
+
+def test_the_range_of_p_is_what_drawing_cells_again_gives():
+    """Against a plain loop over resamples of cells, through the public functions."""
+    rng = np.random.default_rng(3)
+    values = rng.gamma(2.0, size=(25, 30)) * np.exp(rng.normal(0, 0.5, size=(25, 1)))
+    values[rng.random(values.shape) < 0.3] = np.nan
+    abundance = rng.normal(size=(25, 2))
+    found = []
+    for _ in range(1000):
+        means = np.nanmean(values[:, rng.integers(30, size=30)], axis=1)
+        found.append(empirical_p(means[0], level_null(means[0], means[1:], abundance)))
+    expected = np.percentile(found, [2.5, 97.5])
+    assert p_range(values, abundance, np.random.default_rng(0)) == pytest.approx(expected, abs=0.08)
+
+
+def test_the_range_of_p_narrows_with_cells_and_spans_p():
+    rng = np.random.default_rng(4)
+    truth = np.exp(rng.normal(0, 0.5, size=(40, 1)))
+    truth[0] = np.median(truth)
+    widths = []
+    for n_cells in (8, 400):
+        values = truth * rng.gamma(2.0, 0.5, size=(40, n_cells))
+        means = values.mean(axis=1)
+        p = empirical_p(means[0], level_null(means[0], means[1:], np.zeros((40, 2))))
+        low, high = p_range(values, np.zeros((40, 2)), np.random.default_rng(0))
+        assert low <= p <= high
+        widths.append(high - low)
+    assert widths[1] < 0.5 * widths[0]
 
 
 def test_many_cells_are_resampled_in_pieces_with_the_same_law(monkeypatch):
@@ -214,11 +235,11 @@ def test_many_cells_are_resampled_in_pieces_with_the_same_law(monkeypatch):
 
 def test_an_order_of_cells_depends_on_seed_and_group_alone():
     cells = np.arange(3000)
-    order = random_order(cells, seed=1, group="T")
+    order = pool_order(cells, None, (1, "T"))
     assert len(np.unique(order)) == len(order) == 1000
-    assert np.array_equal(order, random_order(cells, seed=1, group="T"))
-    assert not np.array_equal(order, random_order(cells, seed=2, group="T"))
-    assert not np.array_equal(order, random_order(cells, seed=1, group="B"))
+    assert np.array_equal(order, pool_order(cells, None, (1, "T")))
+    assert not np.array_equal(order, pool_order(cells, None, (2, "T")))
+    assert not np.array_equal(order, pool_order(cells, None, (1, "B")))
     assert generator(0, "a").random() == generator(0, "a").random()
 
 
