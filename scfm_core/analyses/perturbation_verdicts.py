@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05
 Verdict = Literal["found", "chance", "no more", "not compared"]
-_HOUSEKEEPING, _MARKER = "housekeeping gene", "top marker"  # as `run_controls` names them
+_HOUSEKEEPING, _SCRAMBLED, _MARKER = "housekeeping gene", "scrambled edit", "top marker"  # as `run_controls` names them
+_MEANINGS = {
+    _MARKER: "A finding that stays away says little here.",
+    _SCRAMBLED: "It compares the size of the effect, not the shift toward a state.",
+}
 _EXPLORATORY = "so the intervals and p are exploratory"
 
 
@@ -218,35 +222,36 @@ def controls_sentence(row: Row, controls: "Controls | None") -> str:
     return " ".join(said)
 
 
-def failed_controls(row: Row, controls: "Controls | None") -> list[str]:
+def failed_controls(row: Row, goal: Row | None, controls: "Controls | None") -> list[str]:
     """Return why the controls forbid to believe the row, a sentence for each that failed.
 
-    A silent gene that moves cells is a fault of the machinery; a scramble that does as much means that any gene at this
-    place would do; and where most housekeeping genes stand out, standing out says nothing.
+    A silent gene that moves cells is a fault of the machinery; a scramble that moves them as far means that any gene at
+    this place would do, where the size is the finding; and where most housekeeping genes stand out, standing out says
+    nothing.
     """
     if controls is None:
         return []
     mine = _controls(row, controls)
-    return [_failure(one) for one in mine[_passing(mine, False) & _forbids(mine)].to_dict("records")]
+    return [_failure(one) for one in mine[_passing(mine, False) & _forbids(mine, goal)].to_dict("records")]
 
 
-def control_warnings(row: Row, controls: "Controls | None") -> list[str]:
+def control_warnings(row: Row, goal: Row | None, controls: "Controls | None") -> list[str]:
     """Return what failed controls say that do not forbid to believe the row, a sentence each."""
     if controls is None:
         return []
     mine = _controls(row, controls)
     said = []
-    for one in mine[_passing(mine, False) & ~_forbids(mine)].to_dict("records"):
-        meaning = "A finding that stays away says little here." if one["kind"] == _MARKER else ""
-        said.append(f"{_failure(one)} {meaning}".strip())
+    for one in mine[_passing(mine, False) & ~_forbids(mine, goal)].to_dict("records"):
+        said.append(f"{_failure(one)} {_MEANINGS.get(one['kind'], '')}".strip())
     return said
 
 
-def _forbids(mine: pd.DataFrame) -> "pd.Series[bool]":
+def _forbids(mine: pd.DataFrame, goal: Row | None) -> "pd.Series[bool]":
     housekeeping = mine["kind"] == _HOUSEKEEPING
     n_passed = int((_passing(mine, True) & housekeeping).sum())
     most_failed = int((_passing(mine, False) & housekeeping).sum()) > n_passed
-    return ~mine["kind"].isin([_MARKER] if most_failed else [_MARKER, _HOUSEKEEPING])
+    warn_only = [_MARKER, *([] if most_failed else [_HOUSEKEEPING]), *([] if goal is None else [_SCRAMBLED])]
+    return ~mine["kind"].isin(warn_only)
 
 
 def _failure(control: Row) -> str:

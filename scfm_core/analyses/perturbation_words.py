@@ -120,9 +120,9 @@ def card(
         controls_sentence(row, controls),
         REMINDER,
     ]
-    failed = failed_controls(row, controls)
+    failed = failed_controls(row, goal, controls)
     warned = [*warnings_of(row, goal, donors), *_explained_away(row, comparison, explained)]
-    warned += control_warnings(row, controls)
+    warned += control_warnings(row, goal, controls)
     return Card(
         headline=_headline(row, goal, baseline),
         sentences=tuple(sentence for sentence in sentences if sentence),
@@ -145,6 +145,7 @@ def _refused(row: Row) -> Card:
             f"{n_expressing:,} of them ({share}) express it, but the model does not read it there: it knows no such "
             "gene, or the gene stands behind the longest input."
         )
+    sentences.append(REMINDER)
     headline = f"{edit} cannot be tested in {group}: the model reads it in no cell."
     return Card(headline, tuple(sentences), (), believable=False, reasons=(reason,))
 
@@ -227,7 +228,7 @@ def _identity(row: Row) -> str:
     if not known(row.get("p_switching")):
         return f"{words}."
     return (
-        f"{words}; under random genes {percent(row['null_switching'])} do on average (p = "
+        f"{words}; on the cells compared, {percent(row['null_switching'])} do under random genes on average (p = "
         f"{three_digits(row['p_switching'])})."
     )
 

@@ -17,6 +17,7 @@ COMMANDS = (
     "pretrain",
 )  # fmt: skip
 INTERRUPTED = 130
+_STOPPED = "stopped. Finished chunks are kept; the same command goes on from there."
 
 
 class _Refused(click.ClickException):
@@ -41,8 +42,8 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("scfm: stopped. Finished chunks are kept; the same command goes on from there.", err=True)
+        except KeyboardInterrupt as stop:
+            click.echo(f"scfm: {str(stop) or _STOPPED}", err=True)
             ctx.exit(INTERRUPTED)
         except ScfmError as error:
             if ctx.params["debug"]:

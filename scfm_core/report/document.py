@@ -8,7 +8,7 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: #f4f5f7; color: #1b1f24;
   font: 16px/1.55 "Source Sans 3", "Source Sans Pro", "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 1060px; margin: 0 auto; padding: 40px 48px 64px; background: #fff; }
+main { max-width: 1180px; margin: 0 auto; padding: 40px 48px 64px; background: #fff; }
 h1 { font-size: 29px; line-height: 1.25; margin: 0 0 8px; overflow-wrap: anywhere; }
 h2 { font-size: 21px; margin: 44px 0 10px; padding-top: 14px; border-top: 1px solid #d9dde3; }
 h3 { font-size: 16.5px; margin: 0 0 6px; overflow-wrap: anywhere; }
@@ -29,9 +29,9 @@ th, td { padding: 5px 9px; border-bottom: 1px solid #e4e8ec; vertical-align: top
 th { color: #55606d; font-weight: 600; border-bottom: 1.5px solid #b6bfc9; vertical-align: bottom; text-align: left; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 th.number { white-space: normal; }
-td.text { overflow-wrap: anywhere; min-width: 6.5em; }
+td.text { overflow-wrap: break-word; max-width: 24em; }
 figure { margin: 18px 0 26px; break-inside: avoid; }
-figure svg { width: 100%; max-width: 880px; height: auto; display: block; }
+figure svg { width: 100%; height: auto; display: block; }
 svg * { stroke-linejoin: round; stroke-linecap: butt; }
 figcaption p { margin: 8px 0 0; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 18px; margin: 0 0 14px; font-size: 14px; }

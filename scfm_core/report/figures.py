@@ -5,10 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+import pandas as pd
+
 from scfm_core.analyses.perturbation_phrases import Row, known
+from scfm_core.errors import RequestError
+from scfm_core.plots.baseline_share import baseline_scatter
+from scfm_core.plots.controls import controls_figure
+from scfm_core.plots.donors import donor_effects
+from scfm_core.plots.enrichment import enrichment_bars
 from scfm_core.plots.figure import Figure
 from scfm_core.plots.gene_network import gene_network
 from scfm_core.plots.goal_volcano import goal_volcano
+from scfm_core.plots.pair_matrix import pair_matrix
 from scfm_core.plots.perturbation import effect_bars, null_histogram
 from scfm_core.plots.print import to_svg
 from scfm_core.plots.switches import switch_diagram
@@ -18,12 +26,12 @@ from scfm_core.report.markup import Markup, joined, tag, trusted
 DETAILED_ROWS = 8
 _NETWORK_EDITS = 6
 _BUDGET_BYTES = 2_200_000
+_PIXELS_PER_POINT = 1.9
+_USUAL_WIDTH = 340.0
 _PROLOGUE = re.compile(r"\A.*?(?=<svg\b)", re.DOTALL)
-_METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
-_STYLE = re.compile(r"<style[^>]*>.*?</style>", re.DOTALL)
-_SIZE = re.compile(r'\A<svg ([^>]*?)width="[^"]*"([^>]*?)>', re.DOTALL)
-_HEIGHT = re.compile(r'\A(<svg [^>]*?) height="[^"]*"', re.DOTALL)
-_ID = re.compile(r'(\bid="|\bhref="#|url\(#)')
+_LEFT_AWAY = re.compile(r"<(metadata|style)\b.*?</\1>", re.DOTALL)
+_BOX = re.compile(r'viewBox="\S+ \S+ (\S+) \S+"')
+_ID = re.compile(r'( id="| (?:xlink:)?href="#|url\(#)')
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,13 @@ class Drawing:
 
     name: str
     make: Callable[[], Figure]
+
+    def figure(self) -> Figure | None:
+        """Return the figure; None where there is nothing to draw."""
+        try:
+            return self.make()
+        except RequestError:
+            return None
 
 
 @dataclass
@@ -43,44 +58,87 @@ class Album:
     n_left_out: int = field(default=0)
 
     def draw(self, drawing: Drawing) -> Markup:
-        """Return a figure as an element; nothing where the page is full."""
+        """Return a figure as an element; nothing where there is nothing to draw, or the page is full."""
         if self.left_bytes <= 0:
             self.n_left_out += 1
             return Markup("")
-        figure = drawing.make()
+        figure = drawing.figure()
+        if figure is None:
+            return Markup("")
         picture = inline_svg(to_svg(figure), prefix=f"f{self.n_drawn}-", title=figure.title)
         self.n_drawn += 1
         self.left_bytes -= len(picture)
-        caveat = tag("p", tag("b", "What it does not prove. "), figure.caveat) if figure.caveat else ""
         caption = tag("p", tag("b", "What you see. "), figure.caption) if figure.caption else ""
+        caveat = tag("p", tag("b", "What it does not prove. "), figure.caveat) if figure.caveat else ""
         return tag("figure", picture, tag("figcaption", caption, caveat))
 
 
 def drawings_of(findings: Findings) -> list[Drawing]:
     """Return every figure of a question, in the order of the report."""
-    return [one for part in (overview, detail, downstream) for one in part(findings)]
+    parts = (overview, toward_states, detail, of_controls, of_baselines, of_pairs, downstream, of_gene_sets)
+    return [one for part in parts for one in part(findings)]
 
 
 def overview(findings: Findings) -> list[Drawing]:
-    """Return the figures over all edits and groups."""
+    """Return the figure over all edits and groups."""
+    return [Drawing("effects", partial(effect_bars, findings.effects))]
+
+
+def toward_states(findings: Findings) -> list[Drawing]:
+    """Return a figure for each state toward which shifts were measured."""
     effects = findings.effects
-    found = [Drawing("effects", partial(effect_bars, effects))]
-    there = effects.shifts.dropna(subset=["shift"]) if len(effects.shifts) else effects.shifts
-    for number, state in enumerate(effects.states):
-        if len(there) and (there["state"] == state).any():
-            found.append(Drawing(f"volcano-{number + 1}", partial(goal_volcano, effects, state)))
-    return found
+    return [
+        Drawing(f"volcano-{number}", partial(goal_volcano, effects, state))
+        for number, state in enumerate(effects.states, start=1)
+    ]
 
 
 def detail(findings: Findings) -> list[Drawing]:
     """Return the figures about single edits and groups: of the first rows that could be tested."""
     effects, found = findings.effects, []
+    goal = effects.states[0] if findings.question.goal is not None else ""
     for number, row in tested_rows(findings):
         place = (str(row["edit"]), str(row["group"]))
-        if known(row["p_empirical"]):
-            found.append(Drawing(f"null-{number}", partial(null_histogram, effects, *place)))
-        if effects.identity_by and _has_switches(findings, row):
+        found.append(Drawing(f"null-{number}", partial(null_histogram, effects, *place)))
+        if row["evidence"] == "donors":
+            found.append(Drawing(f"donors-{number}", partial(donor_effects, effects, *place, state=goal)))
+        if effects.identity_by:
             found.append(Drawing(f"types-{number}", partial(switch_diagram, effects, *place)))
+    return found
+
+
+def of_controls(findings: Findings) -> list[Drawing]:
+    """Return the controls of each group, beside its row with the smallest p."""
+    controls, found = findings.controls, dict[str, Drawing]()
+    if controls is None:
+        return []
+    for number, row in tested_rows(findings):
+        group = str(row["group"])
+        drawing = Drawing(f"controls-{number}", partial(controls_figure, controls, pd.Series(dict(row)), group))
+        found.setdefault(group, drawing)
+    return list(found.values())
+
+
+def of_baselines(findings: Findings) -> list[Drawing]:
+    """Return what the baselines expect of each gene, for each group and kind of edit."""
+    about = findings.explanation
+    if about is None or about.summary.empty:
+        return []
+    kinds = about.summary[["group", "kind"]].drop_duplicates().itertuples(index=False)
+    return [
+        Drawing(f"explained-{number}", partial(baseline_scatter, about, str(group), kind=str(kind)))
+        for number, (group, kind) in enumerate(kinds, start=1)
+    ]
+
+
+def of_pairs(findings: Findings) -> list[Drawing]:
+    """Return the matrix of pairs of each group, by vector and by size."""
+    pairs, found = findings.pairs, []
+    if pairs is None:
+        return []
+    for number, group in enumerate(dict.fromkeys(pairs.table["group"].astype(str)), start=1):
+        found.append(Drawing(f"pairs-vector-{number}", partial(pair_matrix, pairs, group, "vector")))
+        found.append(Drawing(f"pairs-size-{number}", partial(pair_matrix, pairs, group, "size")))
     return found
 
 
@@ -89,10 +147,18 @@ def downstream(findings: Findings) -> list[Drawing]:
     if findings.followers is None or findings.followers.table.empty:
         return []
     table, found = findings.followers.table, []
-    for number, (group, rows) in enumerate(table.groupby("group", sort=False)):
+    for number, (group, rows) in enumerate(table.groupby("group", sort=False), start=1):
         edits = tuple(dict.fromkeys(rows["edit"]))[:_NETWORK_EDITS]
-        found.append(Drawing(f"downstream-{number + 1}", partial(gene_network, table, edits, str(group))))
+        found.append(Drawing(f"downstream-{number}", partial(gene_network, table, edits, str(group))))
     return found
+
+
+def of_gene_sets(findings: Findings) -> list[Drawing]:
+    """Return the gene sets of each edit and group."""
+    return [
+        Drawing(f"gene-sets-{number}", partial(enrichment_bars, one))
+        for number, one in enumerate(findings.enrichment.values(), start=1)
+    ]
 
 
 def tested_rows(findings: Findings) -> list[tuple[int, Row]]:
@@ -102,7 +168,7 @@ def tested_rows(findings: Findings) -> list[tuple[int, Row]]:
 
 
 def inline_svg(svg: bytes, *, prefix: str, title: str) -> Markup:
-    """Return a drawing as an element of a page: its ids made its own, its width that of the page.
+    """Return a drawing as an element of a page: its ids made its own, at most as wide as it is meant to be read.
 
     Parameters
     ----------
@@ -111,16 +177,13 @@ def inline_svg(svg: bytes, *, prefix: str, title: str) -> Markup:
     prefix
         Put before every id, so that two drawings in one page do not share one.
     """
-    text = _PROLOGUE.sub("", svg.decode())
-    text = _STYLE.sub("", _METADATA.sub("", text))
+    text = _LEFT_AWAY.sub("", _PROLOGUE.sub("", svg.decode()))
     text = _ID.sub(lambda found: f"{found[1]}{prefix}", text)
-    label = tag("title", title)
-    text = _HEIGHT.sub(r"\1", _SIZE.sub(r"<svg \1\2>", text))
-    text = text.replace("<svg ", '<svg role="img" ', 1)
-    end_of_head = text.index(">") + 1
-    return joined([trusted(text[:end_of_head]), label, trusted(text[end_of_head:])])
-
-
-def _has_switches(findings: Findings, row: Row) -> bool:
-    table = findings.effects.switches
-    return bool(((table["edit"] == row["edit"]) & (table["group"].astype(str) == str(row["group"]))).any())
+    head, body = text.split(">", 1)
+    box = _BOX.search(head)
+    width = float(box[1]) if box else _USUAL_WIDTH
+    opened = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
+        f'{box[0] if box else ""} style="max-width:{width * _PIXELS_PER_POINT:.0f}px">'
+    )
+    return joined([trusted(opened), tag("title", title), trusted(body)])

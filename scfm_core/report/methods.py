@@ -5,7 +5,7 @@ from scfm_core.analyses.export_dataset import versions
 from scfm_core.analyses.perturb_genes import ALL_HOLDING, PerturbGenes
 from scfm_core.analyses.perturbation_landing import N_NEIGHBOURS
 from scfm_core.analyses.perturbation_null import MIN_CELLS_PER_DONOR, MIN_DONORS, POOL_CELLS
-from scfm_core.analyses.perturbation_phrases import counted, edit_in_words, listed, short
+from scfm_core.analyses.perturbation_phrases import counted, edit_in_words, group_in_words, listed, short
 from scfm_core.model import ModelSpec
 from scfm_core.report.findings import Findings
 
@@ -19,6 +19,7 @@ DONORS = (
 SCANPY = "Wolf et al. 2018, SCANPY: large-scale single-cell gene expression analysis, doi:10.1186/s13059-017-1382-0"
 ANNDATA = "Virshup et al. 2024, anndata: Access and store annotated data matrices, doi:10.21105/joss.04371"
 GSEAPY = "Fang et al. 2023, GSEApy: gene set enrichment analysis in Python, doi:10.1093/bioinformatics/btac757"
+_NAMED_EDITS = 6
 _EDITS = {
     "Delete": "A gene was deleted by taking it out of the input of every cell that holds it, the genes behind it "
     "moving up where the model reads ranks.",
@@ -51,15 +52,14 @@ def question_in_words(question: PerturbGenes, edits: tuple[str, ...]) -> str:
     edits
         Labels of the edits.
     """
-    what = listed([_lower(edit_in_words({"edit": edit}).rstrip(",")) for edit in edits[:6]])
-    more = f" and {len(edits) - 6:,} other edits" if len(edits) > 6 else ""
-    cells = "all cells" if question.cells is None else short(question.cells.label)
+    what = _what(edits)
+    cells = "all cells" if question.cells is None else group_in_words({"group": question.cells.label})
     by = f", told for each {short(question.group_by)}" if question.group_by else ""
     start = f"In {cells}{by}, as {question.baseline.model.title} reads them:"
     if question.goal is None:
-        return f"{start} how far does {what}{more} move the cells, and further than a random gene does?"
+        return f"{start} how far does {what} move the cells, and further than a random gene does?"
     goal = short(question.goal.value)
-    return f"{start} does {what}{more} move the cells toward {goal}, and further than a random gene does?"
+    return f"{start} does {what} move the cells toward {goal}, and further than a random gene does?"
 
 
 def citations(findings: Findings) -> list[str]:
@@ -196,6 +196,17 @@ def _model_citation(model: ModelSpec) -> str:
 
 def _has_donors(findings: Findings) -> bool:
     return bool((findings.effects.effects["evidence"] == "donors").any())
+
+
+def _what(edits: tuple[str, ...]) -> str:
+    """Name the edits as alternatives: genes after one verb where all are deleted alone."""
+    first = [edit_in_words({"edit": edit}).rstrip(",") for edit in edits[:_NAMED_EDITS]]
+    verb = "Deleting "
+    alone = all(words.startswith(verb) and not words.endswith(" together") for words in first)
+    named = [words.removeprefix(verb) if alone else _lower(words) for words in first]
+    named += [f"one of {len(edits) - _NAMED_EDITS:,} other edits"] if len(edits) > _NAMED_EDITS else []
+    *most, last = named
+    return f"{'deleting ' if alone else ''}{', '.join(most)}{' or ' if most else ''}{last}"
 
 
 def _lower(words: str) -> str:

@@ -4,7 +4,17 @@ import pandas as pd
 
 from scfm_core.analyses.perturbation_phrases import Row, percent, short
 from scfm_core.report.document import section
-from scfm_core.report.figures import Album, detail, downstream, overview
+from scfm_core.report.figures import (
+    Album,
+    detail,
+    downstream,
+    of_baselines,
+    of_controls,
+    of_gene_sets,
+    of_pairs,
+    overview,
+    toward_states,
+)
 from scfm_core.report.findings import Findings
 from scfm_core.report.markup import Markup, joined, tag
 from scfm_core.report.tables import table_of
@@ -13,24 +23,24 @@ MOST_CARDS = 40
 MOST_DOWNSTREAM = 30
 _COVERAGE = ("edit", "kind", "group", "n_cells", "n_holding", "share_holding", "n_expressing", "status")
 _EFFECTS = (
-    *("edit", "group", "effect", "interval", "ci_over", "null_effect", "null_mean", "null_sd", "n_null"),
-    *("null_n_cells", "z", "p_empirical", "p_donors", "p", "p_adjusted", "evidence", "match_quality"),
+    *("edit", "group", "effect", "interval", "null_effect", "null_mean", "n_null", "null_n_cells", "z"),
+    *("p_empirical", "p_donors", "p_adjusted", "evidence"),
 )
 _SHIFTS = (
-    *("edit", "group", "state", "role", "n_cells", "shift", "interval", "ci_over", "share_toward", "null_mean"),
-    *("n_null", "z", "p_empirical", "p_donors", "p", "p_adjusted", "evidence"),
+    *("edit", "group", "state", "n_cells", "shift", "interval", "share_toward", "null_mean", "n_null", "z"),
+    *("p_empirical", "p_donors", "p_adjusted", "evidence"),
 )
 _IDENTITY = (
     *("edit", "group", "n_holding", "n_switching", "share_switching", "switch_to", "null_switching", "p_switching"),
 )
 _CONTROLS = (
-    *("group", "kind", "edit", "symbol", "n_cells", "n_holding", "effect", "null_mean", "n_null", "z", "p_empirical"),
-    *("expected", "passed", "reason"),
+    *("group", "kind", "edit", "symbol", "n_holding", "effect", "null_mean", "p_empirical", "expected", "passed"),
+    *("reason",),
 )
 _DOWNSTREAM = ("symbol", "gene_id", "mean_shift", "n_cells", "random_mean", "n_random", "specific_z", "p_empirical")
 _PAIRS = (
-    *("edit_a", "edit_b", "group", "n_holding_both", "effect_a", "effect_b", "effect_both", "size_beyond"),
-    *("vector_beyond", "interval", "ci_over", "null_mean", "n_null", "z", "p_empirical", "p_adjusted", "kind_of"),
+    *("edit_a", "edit_b", "group", "n_holding_both", "effect_a", "effect_b", "effect_both", "effect_added"),
+    *("size_beyond", "interval", "vector_beyond", "n_null", "p_adjusted", "vector_p_adjusted", "kind_of", "reason"),
 )
 _ENRICHMENT = ("term", "overlap", "n_set", "odds_ratio", "p", "p_adjusted", "genes")
 _SUMMARY = ("group", "kind", "n_genes", "explained_identity", "explained_pca", "explained_together", "interval")
@@ -57,13 +67,12 @@ def coverage(findings: Findings) -> Markup:
 
 def effects(findings: Findings, album: Album) -> Markup:
     """Show how far the cells move, and where to."""
-    parts = [
-        section("How far do the cells move?", table_of(findings.effects.effects, _EFFECTS), anchor="effects"),
-        *(album.draw(one) for one in overview(findings)[:1]),
-    ]
+    drawn = [album.draw(one) for one in overview(findings)]
+    table = table_of(findings.effects.effects, _EFFECTS)
+    parts = [section("How far do the cells move?", table, *drawn, anchor="effects")]
     shifts = findings.effects.shifts
     if len(shifts):
-        drawn = [album.draw(one) for one in overview(findings)[1:]]
+        drawn = [album.draw(one) for one in toward_states(findings)]
         parts.append(section("Where do they go?", table_of(shifts, _SHIFTS), *drawn, anchor="shifts"))
     if findings.effects.identity_by:
         text = (
@@ -92,13 +101,14 @@ def donors(findings: Findings) -> Markup:
     return section("Do the donors agree?", table_of(table, columns), anchor="donors")
 
 
-def belief(findings: Findings) -> Markup:
+def belief(findings: Findings, album: Album) -> Markup:
     """Show what speaks for and against believing the answer."""
     parts = []
     if findings.controls is not None and len(findings.controls.table):
         text = "Edits whose outcome is known beforehand, made in the same cells."
         table = table_of(findings.controls.table, _CONTROLS)
-        parts.append(section("Do the controls hold?", tag("p", text), table, anchor="controls"))
+        drawn = [album.draw(one) for one in of_controls(findings)]
+        parts.append(section("Do the controls hold?", tag("p", text), table, *drawn, anchor="controls"))
     if findings.comparison is not None and len(findings.comparison.labels):
         labels = table_of(findings.comparison.labels, ("edit", "group", "label", "ratio", "n_other_groups", "reason"))
         columns = ("edit", "group", "asked", "n_holding", "effect", "typical", "times_typical")
@@ -109,7 +119,8 @@ def belief(findings: Findings) -> Markup:
         columns = ("edit", "group", "model_percentile", "expected_percentile", "residual_z", "explained", "in_words")
         text = "How much of the model's ranking of genes is known from detection, mean expression and PCA alone."
         shown = (tag("p", text), table_of(about.summary, _SUMMARY), table_of(about.edits, columns))
-        parts.append(section("What do the baselines explain?", *shown, anchor="explained"))
+        drawn = [album.draw(one) for one in of_baselines(findings)]
+        parts.append(section("What do the baselines explain?", *shown, *drawn, anchor="explained"))
     if findings.baseline is not None:
         parts.append(_baseline(findings.baseline.effects, findings.baseline.shifts))
     return joined(parts)
@@ -129,17 +140,18 @@ def downstream_genes(findings: Findings, album: Album) -> Markup:
         drawn = [album.draw(one) for one in downstream(findings)]
         parts.append(section("Which other genes turn?", tag("p", text), *tables, *drawn, anchor="downstream"))
     if findings.enrichment:
-        parts.append(_enrichment(findings))
+        parts.append(_enrichment(findings, album))
     return joined(parts)
 
 
-def pairs(findings: Findings) -> Markup:
+def pairs(findings: Findings, album: Album) -> Markup:
     """Show what two edits do beyond the sum of the two."""
     if findings.pairs is None:
         return Markup("")
     text = "What the pair does beyond the sum of the two single edits, beside random pairs."
     table = table_of(findings.pairs.table, _PAIRS)
-    return section("Do two edits do more than their sum?", tag("p", text), table, anchor="pairs")
+    drawn = [album.draw(one) for one in of_pairs(findings)]
+    return section("Do two edits do more than their sum?", tag("p", text), table, *drawn, anchor="pairs")
 
 
 def _card(findings: Findings, row: Row) -> Markup:
@@ -168,12 +180,13 @@ def _table_of_genes(rows: pd.DataFrame) -> Markup:
     return table_of(rows.head(MOST_DOWNSTREAM), _DOWNSTREAM)
 
 
-def _enrichment(findings: Findings) -> Markup:
+def _enrichment(findings: Findings, album: Album) -> Markup:
     shown: list[object] = []
-    for (edit, group), one in findings.enrichment.items():
+    for ((edit, group), one), drawing in zip(findings.enrichment.items(), of_gene_sets(findings), strict=True):
         shown.append(tag("h3", f"{short(edit)} in {short(group)}: {short(one.name)}"))
         shown += [tag("p", remark, class_="warning") for remark in one.remarks]
         shown.append(table_of(one.table.head(20), _ENRICHMENT))
+        shown.append(album.draw(drawing))
         left_out = f" {one.n_left_out:,} sets were too small or too large to test." if one.n_left_out else ""
         shown.append(tag("p", f"Source of the sets: {one.source}.{left_out}", class_="note"))
     return section("What do these genes have in common?", *shown, anchor="enrichment")

@@ -79,6 +79,8 @@ TITLES = {
     "random_sd": "SD",
     "n_random": "Random genes",
     "specific_z": "z beyond random genes",
+    "effect_added": "Sum of the two",
+    "vector_p_adjusted": "p of the vector, BH-adjusted",
     "size_beyond": "Size beyond the sum",
     "vector_beyond": "Vector beyond the sum",
     "kind_of": "Kind of interaction",
@@ -97,9 +99,9 @@ _PERCENTILES = ("model_percentile", "expected_percentile")
 def table_of(table: pd.DataFrame, columns: Sequence[str], *, most: int = 60) -> Markup:
     """Return the columns of a table that are there, with a line that says how many rows were left out.
 
-    ``interval`` stands for ``ci_low`` and ``ci_high``.
+    ``interval`` stands for ``ci_low`` and ``ci_high``. A column without a single value is left out.
     """
-    shown = [name for name in columns if name in table or (name == "interval" and "ci_low" in table)]
+    shown = [name for name in columns if _is_there(table, name)]
     numeric = {name for name in shown if name == "interval" or _is_numeric(table[name])}
     head = [tag("th", title_of(name), class_="number" if name in numeric else "text") for name in shown]
     rows = [
@@ -137,6 +139,12 @@ def _cell(row: dict[Any, Any], name: str) -> str:
     if isinstance(value, int | np.integer):
         return f"{value:,}"
     return three_digits(float(value)) if isinstance(value, float | np.floating) else short(value)
+
+
+def _is_there(table: pd.DataFrame, name: str) -> bool:
+    """Return whether a column holds a value in any row."""
+    source = "ci_low" if name == "interval" else name
+    return source in table and bool(table[source].map(lambda value: known(value) and value != "").any())
 
 
 def _is_numeric(column: "pd.Series[Any]") -> bool:

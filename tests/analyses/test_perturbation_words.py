@@ -73,7 +73,7 @@ def test_identity_stands_in_the_headline_and_in_a_sentence():
     assert "by 0.0123, and 12 % of them change their identity, most of these to DC;" in found.headline
     sentence = (
         "57 of the 480 (12 %) change their identity, the label of most of the nearest unperturbed cells, most often to "
-        "DC; under random genes 1.2 % do on average (p = 0.00990)."
+        "DC; on the cells compared, 1.2 % do under random genes on average (p = 0.00990)."
     )
     assert sentence in found.sentences
     assert "change their identity" not in card(ROW | LOST | switching).headline
@@ -228,6 +228,13 @@ def test_a_failed_control_greys_the_result_with_the_reason(control, named):
         f"The control {named} failed. Expected: as foreseen. Found: p = 0.02 against 20 random edits, limit 0.05."
     )
     assert "Controls that came out as they should: top marker." in all_text(found)
+
+
+def test_a_scramble_speaks_of_the_size_and_only_warns_of_a_shift():
+    scramble = controls({"kind": "scrambled edit", "edit": "LYZ"} | FAILED)
+    found = card(ROW, shifts=table(GOAL), controls=scramble)
+    assert found.believable
+    assert found.warnings[-1].endswith("It compares the size of the effect, not the shift toward a state.")
 
 
 def test_one_housekeeping_gene_of_several_or_the_marker_warn_only():

@@ -1,0 +1,233 @@
+"""``scfm perturb --readout matched``: the question that the options ask, and everything that is asked around it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from scfm_core.analyses.embed_cells import EmbedCells
+from scfm_core.cli.asking import ask
+from scfm_core.cli.embedding import chosen
+from scfm_core.cli.perturb_official import cells_of
+from scfm_core.cli.perturb_options import ALL, named_groups, scaled_groups
+from scfm_core.dataset import Dataset
+from scfm_core.engine import Engine
+from scfm_core.errors import Cancelled, RequestError, ScfmError
+from scfm_core.genes import find_genes
+from scfm_core.registry import find_model
+from scfm_core.request import Request, ResultT
+
+if TYPE_CHECKING:
+    from scfm_core.analyses.enrich_genes import Enrichment
+    from scfm_core.analyses.perturb_genes import PerturbGenes
+    from scfm_core.gene_sets import GeneSets
+    from scfm_core.report import Findings
+    from scfm_core.tokens import GeneEdit
+
+BASELINE = "pca"
+MOST_HITS = 100
+HIT_P = 0.05
+EXPRESSED_IN = 5
+
+
+def matched_question(dataset: Dataset, options: Mapping[str, Any]) -> "PerturbGenes":
+    """Return the question that the options ask.
+
+    Raises
+    ------
+    RequestError
+        If the options name no gene, contradict each other, or name a gene, column or value that is not there.
+    """
+    from scfm_core.analyses.authors_states import require_different, state_from_text
+    from scfm_core.analyses.perturb_genes import ALL_HOLDING, NULL_CELLS, PerturbGenes
+
+    goal = None if options["goal"] is None else state_from_text(options["goal"], "--goal")
+    alternatives = tuple(state_from_text(text, "--alternative") for text in options["alternative"])
+    require_different([*([] if goal is None else [goal]), *alternatives])
+    null_cells = ALL_HOLDING if options["null_cells"] == ALL else options["null_cells"] or NULL_CELLS
+    return PerturbGenes(
+        baseline=chosen(options).embeddings(dataset)[0],
+        edits=_edits(dataset, options),
+        cells=_cells(dataset, options),
+        group_by=options["group_by"],
+        goal=goal,
+        alternatives=alternatives,
+        identity_by=options["identity_by"],
+        null_genes=options["null"],
+        null_cells=null_cells,
+        seed=options["seed"],
+    )
+
+
+@dataclass
+class Asking:
+    """Asks one question after another, and holds what is answered by now.
+
+    A question around the answer that cannot be answered becomes a remark; Ctrl-C ends it with what there is.
+    """
+
+    engine: Engine
+    question: "PerturbGenes"
+    options: Mapping[str, Any]
+    sets: "GeneSets | None" = None
+    answers: dict[str, Any] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    stopped: bool = False
+
+    def all(self) -> "Findings":
+        """Return everything that was found.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If it was stopped before the question itself was answered.
+        """
+        from scfm_core.analyses.perturb_genes import require_held
+
+        effects = ask(self.engine, self.question)
+        require_held(effects)
+        self.answers["effects"] = effects
+        try:
+            for name, request in self._around():
+                self._ask(name, request)
+            self._enrich()
+        except (KeyboardInterrupt, Cancelled):
+            self.stopped = True
+            self.remarks.append("It was stopped before everything was asked; what was finished is here.")
+        return self._findings()
+
+    def _findings(self) -> "Findings":
+        from scfm_core.report import Findings
+
+        return Findings(question=self.question, remarks=tuple(self.remarks), **self.answers)
+
+    def _around(self) -> list[tuple[str, Callable[[], Request[Any]]]]:
+        """Return what is asked around the question, the cheapest and most telling first."""
+        from scfm_core.analyses.compare_groups import CompareGroups
+        from scfm_core.analyses.explain_by_baselines import ExplainByBaselines
+        from scfm_core.analyses.follow_genes import FollowGenes
+        from scfm_core.analyses.run_controls import RunControls
+
+        question, options = self.question, self.options
+        model, compared = question.baseline.model, question.null_genes > 0
+        found: list[tuple[str, Callable[[], Request[Any]]]] = []
+        if not options["no_baseline"] and not model.is_baseline:
+            found.append(("baseline", partial(_under_baseline, question)))
+        if not options["no_controls"] and compared:
+            found += [("controls", partial(RunControls, question)), ("comparison", partial(CompareGroups, question))]
+        if options["pairs"]:
+            found.append(("pairs", partial(_pairs, question)))
+        if model.has_gene_vectors:
+            found.append(("followers", partial(FollowGenes, question)))
+        if not options["no_baseline"] and not model.is_baseline and compared:
+            found.append(("explanation", partial(ExplainByBaselines, question)))
+        return found
+
+    def _ask(self, name: str, request: Callable[[], Request[ResultT]]) -> None:
+        try:
+            self.answers[name] = ask(self.engine, request())
+        except Cancelled:
+            raise
+        except ScfmError as error:
+            self.remarks.append(f"No {_NAMES[name]}: {error}")
+
+    def _enrich(self) -> None:
+        followers = self.answers.get("followers")
+        if self.sets is None:
+            return
+        if followers is None or followers.table.empty:
+            self.remarks.append("No gene sets: there are no genes that follow, among which to look for them.")
+            return
+        found: dict[tuple[str, str], Enrichment] = {}
+        for (edit, group), rows in followers.table.groupby(["edit", "group"], sort=False):
+            try:
+                found[str(edit), str(group)] = self._one_enrichment(self.sets, str(group), rows)
+            except Cancelled:
+                raise
+            except ScfmError as error:
+                self.remarks.append(f"No gene sets of {edit} in {group}: {error}")
+        self.answers["enrichment"] = found
+
+    def _one_enrichment(self, sets: "GeneSets", group: str, rows: Any) -> "Enrichment":
+        from scfm_core.analyses.enrich_genes import EnrichGenes
+
+        hits = tuple(rows.loc[rows["p_empirical"] <= HIT_P, "symbol"].head(MOST_HITS))
+        universe = dict.fromkeys([*_expressed(self.question, group), *rows["symbol"]])
+        return ask(self.engine, EnrichGenes(hits, tuple(universe), sets))
+
+
+_NAMES = {
+    "baseline": "baseline",
+    "controls": "controls",
+    "comparison": "comparison with other groups",
+    "pairs": "pairs",
+    "followers": "genes that follow",
+    "explanation": "share that baselines explain",
+}
+
+
+def _under_baseline(question: "PerturbGenes") -> "PerturbGenes":
+    return replace(question, baseline=EmbedCells(question.baseline.dataset, find_model(BASELINE)))
+
+
+def _pairs(question: "PerturbGenes") -> Request[Any]:
+    from scfm_core.analyses.perturb_pairs import PerturbPairs
+
+    genes = tuple(dict.fromkeys(single for edit in question.edits for single in edit))
+    return PerturbPairs(
+        question.baseline, genes, cells=question.cells, group_by=question.group_by, seed=question.seed
+    )
+
+
+def _expressed(question: "PerturbGenes", group: str) -> list[str]:
+    """Return the symbols of the genes that enough cells of a group express to be seen to follow."""
+    import numpy as np
+
+    from scfm_core.analyses.perturbation_study import chosen_cells
+
+    dataset = question.baseline.dataset
+    cells, groups = chosen_cells(dataset, question.cells, question.group_by)
+    matrix = dataset.counts(cells[groups == group]).matrix
+    n_cells = np.bincount(matrix.indices, minlength=dataset.n_genes)
+    return [dataset.gene_symbols[gene] for gene in np.flatnonzero(n_cells >= EXPRESSED_IN)]
+
+
+def _cells(dataset: Dataset, options: Mapping[str, Any]) -> Any:
+    if options["cells"] is not None and options["start"] is not None:
+        msg = "--start is another word for --cells under --readout matched; found both. Give one of them."
+        raise RequestError(msg, "two-cells")
+    option = "--cells" if options["start"] is None else "--start"
+    return cells_of(dataset, options[option[2:]], option)
+
+
+def _edits(dataset: Dataset, options: Mapping[str, Any]) -> "tuple[tuple[GeneEdit, ...], ...]":
+    from scfm_core.tokens import Scale
+
+    named = named_groups(options)
+    scaled = scaled_groups(options["scale"], together=options["together"])
+    if not named and not scaled:
+        msg = (
+            "--readout matched needs genes to edit, such as --delete LYZ,CD3D, --overexpress GATA4 or --scale LYZ=0.5; "
+            "found none."
+        )
+        raise RequestError(msg, "no-genes")
+    names = [name for groups in named.values() for group in groups for name in group]
+    names += [name for group in scaled for name, _ in group]
+    gene_id = dict(zip(names, find_genes(dataset, names), strict=True))  # all at once, so that all unknown are told
+    make = _makers(options["quartiles"])
+    edits = [
+        tuple(dict.fromkeys(make[kind](gene_id[name]) for name in group)) for kind in named for group in named[kind]
+    ]
+    edits += [tuple(dict.fromkeys(Scale(gene_id[name], factor) for name, factor in group)) for group in scaled]
+    return tuple(dict.fromkeys(edits))
+
+
+def _makers(quartiles: int) -> "dict[str, Callable[[str], GeneEdit]]":
+    from scfm_core.tokens import Activate, Delete, Inhibit, Overexpress
+
+    return {
+        "delete": Delete,
+        "overexpress": Overexpress,
+        "inhibit": partial(Inhibit, quartiles=quartiles),
+        "activate": partial(Activate, quartiles=quartiles),
+    }
