@@ -7,6 +7,7 @@ _MIN_LEVELLED = 10  # below so many random genes a line through them is not wort
 _ROUNDS = 8
 _TUNING = 1.345  # Huber's constant: 95 % as efficient as least squares where errors are normal
 _MAD_TO_SD = 1.4826
+_ROUNDING = 1e-6  # of the spread of all values: what a line leaves below it is no sign of outliers
 _SMALLEST_SPREAD = 1e-3  # of the median one: a residual of almost 0 says little about its scale
 
 
@@ -76,7 +77,7 @@ def _robust_line(
         solve = np.linalg.pinv(weighted @ design, rcond=1e-10, hermitian=True) @ weighted
         fitted = design @ (solve @ values)
         away = np.abs(values - fitted)
-        spread = _MAD_TO_SD * float(np.median(away))
+        spread = max(_MAD_TO_SD * float(np.median(away)), _ROUNDING * float(values.std()))
         if not spread > 0:
             break
         weights = np.minimum(1.0, _TUNING * spread / np.maximum(away, spread * 1e-9))
