@@ -9,22 +9,25 @@ from numpy.typing import NDArray
 
 from scfm_core.analyses.pair_passes import Pair
 from scfm_core.analyses.pair_steps import Bench
-from scfm_core.analyses.perturbation_null import Match, Pool, make_pool, match_genes
+from scfm_core.analyses.perturbation_null import Match, Pool, generator, make_pool, match_genes
 from scfm_core.analyses.perturbation_passes import read_genes
 from scfm_core.request import Context
 from scfm_core.tokens import GeneEdit, Overexpress, same_edit
 
 _CELLS_READ_AT_ONCE = 512
+_NO_PAIRS = np.empty((0, 2), dtype=np.int64)
 
 Key = tuple[int, str]  # number of the tested pair, group
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """The random pairs of one tested pair in one group, in random order.
+    """The random pairs of one tested pair in one group.
 
     Attributes
     ----------
+    first
+        How many of the pairs, the first ones, are of two random genes each of which stands in no other of these.
     pairs, cells
         The edits, and the cells each is measured on, as positions in the dataset; none where no cell holds both.
     abundance
@@ -32,22 +35,36 @@ class Drawn:
     """
 
     match: Match
+    first: int
     pairs: tuple[Pair, ...]
     cells: tuple[NDArray[np.int64], ...]
     abundance: NDArray[np.float64]
 
 
 def draw_pairs(
-    context: Context, bench: Bench, tested: Sequence[tuple[Key, tuple[int, int]]], *, n_pairs: int, n_cells: int
+    context: Context,
+    bench: Bench,
+    tested: Sequence[tuple[Key, tuple[int, int]]],
+    *,
+    n_pairs: tuple[int, int],
+    n_cells: int,
 ) -> dict[Key, Drawn]:
     """Draw random pairs for tested pairs, and the first cells that hold both of each.
+
+    The tested genes a and b stand before ``n`` matches each, as rows and columns of a grid of ``n + 1`` by ``n + 1``
+    pairs. The first random pairs are its diagonal, match i of a with match i of b. More of them are further diagonals
+    in random order, in which a and b meet matches of each other too: under random rows and columns the tested pair is
+    as likely to be the most extreme on such diagonals as any other, so p stays valid, and a gene that adds up with no
+    other cannot make each of its pairs stand out. All are near in abundance, and share single edits.
 
     Parameters
     ----------
     tested
         The keys, each with the numbers of its two edits.
-    n_pairs, n_cells
-        How many random pairs each, fewer where there are not enough genes; and on how many cells at most.
+    n_pairs
+        How many random pairs at first, fewer where there are not enough genes, and how many at most are needed.
+    n_cells
+        On how many cells each is measured at most.
     """
     study = bench.study
     gene_ids = study.dataset.gene_ids
@@ -58,16 +75,37 @@ def draw_pairs(
     found = {}
     for (number, group), (one, other) in tested:
         pool, genes = pools[group], [own[one], own[other]]
-        match = match_genes(pool, genes, n=n_pairs, barred=barred, seed=(study.seed, group))
-        drawn = match.genes if match.genes.shape[1:] == (2,) else np.empty((0, 2), dtype=np.int64)
+        match = match_genes(pool, genes, n=n_pairs[0], barred=barred, seed=(study.seed, group))
+        order = generator(study.seed, group, "diagonals")
+        drawn = _on_diagonals(genes, match.genes, order, n=n_pairs[1]) if match.genes.shape[1:] == (2,) else _NO_PAIRS
         (edit_a,), (edit_b,) = study.edits[one], study.edits[other]
         found[number, group] = Drawn(
             match=match,
+            first=min(len(match.genes), len(drawn)),
             pairs=tuple((same_edit(edit_a, gene_ids[a]), same_edit(edit_b, gene_ids[b])) for a, b in drawn),
             cells=tuple(holding_both(pool, ((edit_a, int(a)), (edit_b, int(b))))[:n_cells] for a, b in drawn),
             abundance=np.array([pool.abundance_of(each) for each in (genes, *drawn.tolist())]),
         )
     return found
+
+
+def _on_diagonals(
+    genes: list[int], matches: NDArray[np.int64], order: np.random.Generator, *, n: int
+) -> NDArray[np.int64]:
+    """Return pairs of genes, shape ``(n_pairs, 2)``: the matches side by side, then whole diagonals until there are n.
+
+    Parameters
+    ----------
+    genes, matches
+        The tested genes, and those that stand in for them, shape ``(n_matches, 2)``.
+    """
+    side = len(matches) + 1
+    rows = np.concatenate([[genes], matches])
+    places = np.arange(side)
+    n_more = max(0, -(-(n - len(matches)) // side))
+    shifts = 1 + order.permutation(len(matches))[:n_more]
+    further = [np.stack([rows[:, 0], rows[(places + shift) % side, 1]], axis=1) for shift in shifts]
+    return np.concatenate([matches, *further])
 
 
 def holding_both(pool: Pool, members: tuple[tuple[GeneEdit, int], tuple[GeneEdit, int]]) -> NDArray[np.int64]:

@@ -5,14 +5,14 @@ on the first cells of the pool, in the shared order, that hold both. Two numbers
 
 * *size*: the mean size beyond the sum over the mean size of the sum. As a ratio, because what a pair does beyond the
   sum grows with what its genes do: in units of 1 - cosine every pair of strong genes would stand out.
-* *vector*: the mean of `vector_beyond`, a ratio already.
+* *vector*: `vector_beyond`, a ratio already.
 
-A pair that no random pair reaches is compared with more of them, because few random pairs cannot tell a small p from a
-very small one. A pair that was reached is left as it is, which keeps its p valid (Besag and Clifford 1991,
-doi:10.1093/biomet/78.2.301).
+A pair that no random pair reaches is compared with more of them (`pair_draws.draw_pairs`), because few cannot tell a
+small p from a very small one. A pair that was reached is left as it is, which keeps its p valid (Besag and Clifford
+1991, doi:10.1093/biomet/78.2.301).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +26,7 @@ from scfm_core.analyses.perturbation_shifts import level_shifts, two_sided_p
 from scfm_core.request import Context
 
 _Level = Callable[[float, NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+Tested = tuple[Drawn, NDArray[np.float64]]
 _Known = dict[tuple[Pair, str], tuple[float, float]]
 
 
@@ -79,67 +80,57 @@ class Compared:
 
 
 def compare_pairs(
-    context: Context, bench: Bench, tested: Mapping[Key, tuple[Drawn, NDArray[np.float64]]], *, n: tuple[int, int]
+    context: Context, bench: Bench, tested: Mapping[Key, Tested]
 ) -> tuple[dict[Key, Compared], int]:
-    """Compare tested pairs with random ones, those that none reaches with more of them.
+    """Compare tested pairs with their first random ones, those that none of these reaches with all of them.
 
     Parameters
     ----------
     tested
         The random pairs of each tested pair, and `MEASURES` of the tested pair itself on the cells of the comparison.
-    n
-        How many random pairs for every tested pair, and for one that none of these reaches.
 
     Returns
     -------
     The comparisons, and how many times a cell went through the model.
     """
     known: _Known = {}
-    n_passes = _measure_random(context, bench, tested, (known, n[0]))
-    found = {key: _compared(key, each, (known, n[0])) for key, each in tested.items()}
-    open_ones = {
-        key: tested[key]
-        for key, each in found.items()
-        if (each.size.unreached or each.vector.unreached) and n[0] < min(n[1], len(each.drawn.pairs))
-    }
-    n_passes += _measure_random(context, bench, open_ones, (known, n[1]))
+    n_passes = _measure_random(context, bench, {key: _few(each) for key, each in tested.items()}, known)
+    found = {key: _compared(key, _few(each), known) for key, each in tested.items()}
+    open_ones = {key: tested[key] for key, each in found.items() if each.size.unreached or each.vector.unreached}
+    n_passes += _measure_random(context, bench, open_ones, known)
     for key, each in open_ones.items():
-        first, more = found[key], _compared(key, each, (known, n[1]))
+        first, more = found[key], _compared(key, each, known)
         size = more.size if first.size.unreached else first.size
-        found[key] = replace(first, size=size, vector=more.vector if first.vector.unreached else first.vector)
+        vector = more.vector if first.vector.unreached else first.vector
+        found[key] = replace(more, size=size, vector=vector)
     return found, n_passes
 
 
 def _measure_random(
-    context: Context,
-    bench: Bench,
-    tested: Mapping[Key, tuple[Drawn, NDArray[np.float64]]],
-    job: tuple[_Known, int],
+    context: Context, bench: Bench, tested: Mapping[Key, Tested], known: _Known
 ) -> int:
-    """Measure the first random pairs of each tested pair that are not known yet, and remember them."""
-    known, n = job
+    """Measure the random pairs of each tested pair that are not known yet, and remember them."""
     wanted = {
         (pair, group): cells
         for (_, group), (drawn, _) in tested.items()
-        for pair, cells in _first(drawn, n)
+        for pair, cells in zip(drawn.pairs, drawn.cells, strict=True)
         if (pair, group) not in known
     }
     if not wanted:
         return 0
     step = f"Editing {len(wanted):,} random pairs of genes"
     asked = [(pair, cells) for (pair, _), cells in wanted.items()]
-    values, n_passes = measure_on_cells(context, bench, asked, step=step)
+    values, n_passes = measure_on_cells(context, bench, asked, order="by gene", step=step)
     known.update({key: statistics(each) for key, each in zip(wanted, values, strict=True)})
     return n_passes
 
 
-def _compared(key: Key, tested: tuple[Drawn, NDArray[np.float64]], job: tuple[_Known, int]) -> Compared:
+def _compared(key: Key, tested: Tested, known: _Known) -> Compared:
     drawn, values = tested
-    known, n = job
     observed = statistics(values)
-    null = np.array([known[pair, key[1]] for pair, _ in _first(drawn, n)]).reshape(-1, 2)
+    null = np.array([known[pair, key[1]] for pair in drawn.pairs]).reshape(-1, 2)
     size, vector = (
-        _beside(each, column, drawn.abundance[: 1 + len(null)], level=level, p=p)
+        _beside(each, column, drawn.abundance, level=level, p=p)
         for each, column, level, p in zip(
             observed, null.T, (level_shifts, level_null), (two_sided_p, empirical_p), strict=True
         )
@@ -163,5 +154,8 @@ def _beside(
     return PairNull(observed, levelled, p(observed, levelled[there]))
 
 
-def _first(drawn: Drawn, n: int) -> Iterable[tuple[Pair, NDArray[np.int64]]]:
-    return zip(drawn.pairs[:n], drawn.cells[:n], strict=True)
+def _few(tested: Tested) -> Tested:
+    drawn, values = tested
+    n = drawn.first
+    few = replace(drawn, pairs=drawn.pairs[:n], cells=drawn.cells[:n], abundance=drawn.abundance[: 1 + n])
+    return few, values

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scfm_core.analyses.perturbation_passes import Apparatus, Passes, cells_that_differ, embed_edited, one_minus_cosine
 from scfm_core.tokens import GeneEdit
 
-MEASURES = ("effect_a", "effect_b", "effect_both", "effect_added", "vector_beyond", "noise_per_unit")
-_PASSES_PER_CELL = 120  # all singles and pairs of a list of 15: a cell is cut only where it is wanted for more
+MEASURES = ("effect_a", "effect_b", "effect_both", "effect_added", "left_over", "path", "four_lengths")
+_ROWS_PER_CELL = 105  # all pairs of a list of 15
 
 Pair = tuple[GeneEdit, GeneEdit]
 
@@ -41,10 +41,10 @@ class PairsOfCells:
 def cut_pairs(
     cells: NDArray[np.int64], pairs: NDArray[np.int64], points: NDArray[np.float32], *, passes_per_chunk: int
 ) -> list[PairsOfCells]:
-    """Cut rows of cell and pair into pieces of work of about equal cost, ordered by cell, then pair.
+    """Cut rows of cell and pair into pieces of work of about equal cost, in the order given.
 
-    A cell stays in one piece, so that its single edits are embedded once for all pairs; a cell that is wanted for more
-    than a full list of pairs is cut.
+    A piece ends where a cell does, so that in rows ordered by cell the single edits of each are embedded once for all
+    pairs. Where a cell has more rows than a full list has pairs, or rows are not ordered by cell, any row may end one.
 
     Parameters
     ----------
@@ -53,13 +53,12 @@ def cut_pairs(
     points
         Unperturbed vectors of the whole dataset.
     """
-    order = np.lexsort((pairs, cells))
-    cells, pairs = cells[order], pairs[order]
-    at_most = max(_PASSES_PER_CELL, passes_per_chunk)
-    starts, n_rows = [], passes_per_chunk  # so that the first cell begins a piece
+    at_most = max(_ROWS_PER_CELL, passes_per_chunk)
+    enough = max(1, passes_per_chunk // 2)  # a row costs one to three passes
+    starts, n_rows = [], enough
     for row in range(len(cells)):
         new_cell = row == 0 or cells[row] != cells[row - 1]
-        if (new_cell and 2 * n_rows >= passes_per_chunk) or n_rows >= at_most:
+        if (new_cell and n_rows >= enough) or n_rows >= at_most:
             starts.append(row)
             n_rows = 0
         n_rows += 1
@@ -77,9 +76,9 @@ def measure_pairs(apparatus: Apparatus, pairs: Sequence[Pair], work: PairsOfCell
     -------
     For each row of ``work``, shape ``(n_rows,)``, NaN where one of the two edits alone does not change the input, or
     no vector is left: ``effect_a``, ``effect_b``, ``effect_both``, 1 - cosine; ``effect_added``, 1 - cosine of the
-    vector to which the shifts of both are added; ``vector_beyond``, length of the shift of both less the two shifts,
-    over the sum of their lengths; ``noise_per_unit``, the four vectors' lengths over the same sum, by which a relative
-    error of the vectors reaches ``vector_beyond``. And ``n_passes``, shape ``(1,)``.
+    vector to which the shifts of both are added; ``left_over``, length of the shift of both less the two shifts;
+    ``path``, sum of the lengths of the two; ``four_lengths`` of the vectors themselves, of which a share is noise. And
+    ``n_passes``, shape ``(1,)``.
     """
     numbers, row_of_pair = np.unique(work.pair_of_row, return_inverse=True)
     singles = list(dict.fromkeys(edit for number in numbers for edit in pairs[number]))
@@ -129,17 +128,15 @@ def _beyond(
 ) -> dict[str, NDArray[np.float64]]:
     wide = before.astype(np.float64)
     shift_a, shift_b, shift_both = one - wide, other - wide, both - wide
-    lengths = np.linalg.norm(shift_a, axis=1) + np.linalg.norm(shift_b, axis=1)
-    lengths[lengths == 0] = np.nan
-    four = sum(np.linalg.norm(vectors, axis=1) for vectors in (wide, one, other, both))
     added = wide + shift_a + shift_b
     measured = (
         one_minus_cosine(wide, one),
         one_minus_cosine(wide, other),
         one_minus_cosine(wide, both),
         one_minus_cosine(wide, added),
-        np.linalg.norm(shift_both - shift_a - shift_b, axis=1) / lengths,
-        four / lengths,
+        np.linalg.norm(shift_both - shift_a - shift_b, axis=1),
+        np.linalg.norm(shift_a, axis=1) + np.linalg.norm(shift_b, axis=1),
+        np.sum([np.linalg.norm(vectors, axis=1) for vectors in (wide, one, other, both)], axis=0),
     )
     there = np.isfinite(np.stack(measured)).all(axis=0)
     return {name: np.where(there, values, np.nan) for name, values in zip(MEASURES, measured, strict=True)}

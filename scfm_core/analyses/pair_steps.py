@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +52,15 @@ def find_holding(context: Context, bench: Bench) -> NDArray[np.bool_]:
 
 
 def measure_on_cells(
-    context: Context, bench: Bench, wanted: Sequence[Wanted], *, step: str
+    context: Context, bench: Bench, wanted: Sequence[Wanted], *, order: Literal["by cell", "by gene"], step: str
 ) -> tuple[list[NDArray[np.float64]], int]:
     """Measure pairs of edits on some cells each; what several of them need is measured once.
+
+    Parameters
+    ----------
+    order
+        What stays together in the work: a cell, whose single edits are then embedded once for all pairs; or the pairs
+        of one first gene, which is faster where there are many pairs of few cells.
 
     Returns
     -------
@@ -67,17 +74,26 @@ def measure_on_cells(
     if not len(unique):
         return [np.empty((len(MEASURES), 0)) for _ in keys], 0
     cells, numbers = np.divmod(unique, len(pairs))
-    work = cut_pairs(cells, numbers, bench.points, passes_per_chunk=cells_per_chunk(bench.apparatus.model))
+    rows = np.arange(len(unique)) if order == "by cell" else _by_gene(pairs, numbers)
+    at_once = cells_per_chunk(bench.apparatus.model)
+    work = cut_pairs(cells[rows], numbers[rows], bench.points, passes_per_chunk=at_once)
     measure = partial(measure_pairs, bench.apparatus, pairs)
     sizes = [len(piece.pair_of_row) for piece in work]
     parts = list(context.map(measure, work, step=step, sizes=sizes, unit="pairs in cells"))
-    values = np.stack([np.concatenate([part[name] for part in parts]) for name in MEASURES])
+    values = np.empty((len(MEASURES), len(unique)))
+    values[:, rows] = [np.concatenate([part[name] for part in parts]) for name in MEASURES]
     found = [values[:, np.searchsorted(unique, key)] for key in keys]
     return found, sum(int(part["n_passes"][0]) for part in parts)
 
 
+def _by_gene(pairs: Sequence[Pair], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the order of rows by the first gene of their pair, then by pair; the order of cells stays."""
+    _, first = np.unique([edit.gene_id for edit, _ in pairs], return_inverse=True)
+    return np.lexsort((numbers, first.ravel()[numbers]))
+
+
 def statistics(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the size beyond the sum over the size of the sum, and the mean vector beyond it; NaN of too few cells.
+    """Return the size beyond the sum over the size of the sum, and `vector_beyond`; NaN of too few cells.
 
     Parameters
     ----------
@@ -88,9 +104,8 @@ def statistics(values: NDArray[np.float64]) -> tuple[float, float]:
     if there.shape[1] < MIN_CELLS:
         return float("nan"), float("nan")
     means = dict(zip(MEASURES, there.mean(axis=1).tolist(), strict=True))
-    if means["effect_added"] > _SMALLEST_SIZE:
-        return means["effect_both"] / means["effect_added"] - 1, means["vector_beyond"]
-    return float("nan"), means["vector_beyond"]
+    size = means["effect_both"] / means["effect_added"] - 1 if means["effect_added"] > _SMALLEST_SIZE else float("nan")
+    return size, means["left_over"] / means["path"] if means["path"] > 0 else float("nan")
 
 
 def measure_error(context: Context, bench: Bench) -> float:

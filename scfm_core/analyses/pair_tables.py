@@ -77,7 +77,7 @@ class PairsFound:
 
     def is_noise(self, key: Key) -> bool:
         """Whether what is left beyond the sum is within the error of the arithmetic."""
-        return self.mean(key, "vector_beyond") <= self.error * self.mean(key, "noise_per_unit")
+        return self.mean(key, "left_over") <= self.error * self.mean(key, "four_lengths")
 
 
 def interactions_table(found: PairsFound) -> pd.DataFrame:
@@ -124,13 +124,17 @@ def _measured(found: PairsFound, key: Key) -> dict[str, Any]:
     n_measured = int(there.sum())
     if not n_measured:
         return {}
-    row: dict[str, Any] = {name: found.mean(key, name) for name in MEASURES if name != "noise_per_unit"}
+    row: dict[str, Any] = {name: found.mean(key, name) for name in MEASURES if name.startswith("effect_")}
     row |= {"n_measured": n_measured, "size_beyond": row["effect_both"] - row["effect_added"]}
-    row["noise"] = found.error * found.mean(key, "noise_per_unit")
+    path = found.mean(key, "path") or _NAN
+    row |= {"vector_beyond": found.mean(key, "left_over") / path}
+    row |= {"noise": found.error * found.mean(key, "four_lengths") / path}
     if n_measured < MIN_CELLS:
         return row
     by_name = dict(zip(MEASURES, values[:, there], strict=True))
-    columns = np.stack([by_name["effect_both"] - by_name["effect_added"], by_name["vector_beyond"]], axis=1)
+    ratio = row["vector_beyond"]  # its interval is that of a mean of what each cell adds to it, to first order
+    vector = ratio + (by_name["left_over"] - ratio * by_name["path"]) / path
+    columns = np.stack([by_name["effect_both"] - by_name["effect_added"], vector], axis=1)
     (low, high), over = _interval(found.study, found.samples[key][there], columns, key)
     row |= {"ci_low": low[0], "ci_high": high[0], "ci_over": over}
     return row | {"vector_ci_low": low[1], "vector_ci_high": high[1]}

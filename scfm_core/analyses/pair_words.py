@@ -31,6 +31,8 @@ def kind_and_reason(row: Row, unread: frozenset[str] = frozenset()) -> tuple[str
         return ADDITIVE, "What is left beyond the sum is the error of the arithmetic."
     if not row["n_null"] or not row["vector_n_null"]:
         return CANNOT_TELL, "It was not compared with random pairs, or none of like abundance is held together."
+    if row["p_empirical"] != row["p_empirical"] and row["vector_p_empirical"] != row["vector_p_empirical"]:
+        return CANNOT_TELL, "Neither edit alone moves the cells, so that there is no sum to compare with."
     beyond, usual = row["size_beyond"], row["null_effect"] - row["null_mean"]
     if row["p_adjusted"] <= ALPHA and beyond * usual > 0:
         return (MORE if beyond > 0 else LESS), ""

@@ -64,9 +64,10 @@ class PairInteractions:
           ``null_sd`` of the ``n_null`` random pairs, levelled to this pair's abundance and brought to its
           ``effect_added``, in units of 1 - cosine; ``z``; ``p_empirical``, two-sided around the median of all;
           ``p_adjusted``, Benjamini-Hochberg over the rows of this table;
-        - ``vector_beyond``: length of d_ab - d_a - d_b over the sum of the lengths of d_a and d_b; 0 where the edits
-          add up, 0.5 where both do the same and together no more than one. ``vector_ci_low`` and so on as above, with
-          a one-sided p; ``noise``, how large it is where float32 and the network's own arithmetic are all there is;
+        - ``vector_beyond``: mean length of d_ab - d_a - d_b over the mean of the lengths of d_a and d_b together; 0
+          where the edits add up, 0.5 where both do the same and together no more than one. ``vector_ci_low`` and so on
+          as above, with a one-sided p; ``noise``, how large it may be where float32 and the network's own arithmetic
+          are all there is;
         - ``match_distance``, ``match_quality``: how well the random pairs match, see `perturbation_null`;
         - ``kind_of``: ``"more than the sum"`` or ``"less than the sum"`` where ``p_adjusted`` is at most 0.05 and
           ``size_beyond`` lies on the same side of 0 as of the random pairs; ``"other than the sum"`` where only
@@ -106,7 +107,7 @@ class PerturbPairs(Request[PairInteractions]):
         As in `PerturbGenes`.
     null_pairs
         Random pairs that each pair is compared with; 0 for none. A pair that none of them reaches is compared with as
-        many as the correction for all pairs tested needs, at most ``most_null_pairs``.
+        many as the correction for all pairs tested needs, at most about ``most_null_pairs``.
     null_cells
         On how many cells that hold both genes each pair, tested or random, is measured for the comparison.
     max_cells
@@ -194,15 +195,12 @@ def estimated_pair_passes(request: PerturbPairs) -> int:
     holds = [mask | isinstance(edit, Overexpress) for mask, edit in zip(expressed, request.genes, strict=True)]
     passes = min(NOISE_CELLS, len(chosen))
     for group in np.unique(groups):
-        single = np.zeros(len(holds), dtype=np.int64)
-        for one, other in combinations(range(len(holds)), 2):
-            n_both = int((holds[one] & holds[other] & (groups == group)).sum())
-            n_measured = min(n_both, request.max_cells)
-            for edit in (one, other):
-                single[edit] = max(single[edit], n_measured)
-            random = request.null_pairs * 3 * min(n_both, request.null_cells) if n_both >= MIN_CELLS else 0
-            passes += n_measured + random
-        passes += int(single.sum())
+        mine = np.stack(holds)[:, groups == group].astype(np.int64)
+        n_both = (mine @ mine.T)[np.triu_indices(len(mine), 1)]
+        n_measured = np.minimum(n_both, request.max_cells)
+        n_singles = int(mine[:, mine.sum(axis=0) > 1].sum())  # of all cells that hold one of the pairs
+        n_random = 3 * request.null_pairs * np.minimum(n_both, request.null_cells)[n_both >= MIN_CELLS]
+        passes += int(n_measured.sum() + n_random.sum()) + min(n_singles, 2 * int(n_measured.sum()))
     return passes
 
 
@@ -219,7 +217,7 @@ def _measure(context: Context, bench: Bench, request: PerturbPairs) -> tuple[Pai
             samples[number, group] = order[holds[one, order] & holds[other, order]][: request.max_cells]
             wanted.append(((request.genes[one], request.genes[other]), study.chosen[samples[number, group]]))
     step = f"Editing {len(pairs):,} {'pair' if len(pairs) == 1 else 'pairs'} of genes"
-    values, n_passes = measure_on_cells(context, bench, wanted, step=step)
+    values, n_passes = measure_on_cells(context, bench, wanted, order="by cell", step=step)
     position = {gene_id: number for number, gene_id in enumerate(study.dataset.gene_ids)}
     unread = [bench.token_of_gene[position[edit.gene_id]] < 0 for edit in request.genes]
     found = PairsFound(
@@ -248,11 +246,10 @@ def _compare(
             values[key] = found.values[key][:, :n_there]
     if not request.null_pairs or not values:
         return {}, 0
-    most = max(request.null_pairs, min(request.most_null_pairs, ceil(len(values) / ALPHA)))
+    needed = min(request.most_null_pairs, ceil(len(values) / ALPHA))
     tested = [(key, found.pairs[key[0]]) for key in values]
-    drawn = draw_pairs(context, bench, tested, n_pairs=most, n_cells=request.null_cells)
-    both = {key: (drawn[key], values[key]) for key in values}
-    return compare_pairs(context, bench, both, n=(request.null_pairs, most))
+    drawn = draw_pairs(context, bench, tested, n_pairs=(request.null_pairs, needed), n_cells=request.null_cells)
+    return compare_pairs(context, bench, {key: (drawn[key], values[key]) for key in values})
 
 
 def _in_order(study: Study, group: str) -> NDArray[np.int64]:
