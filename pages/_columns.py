@@ -118,6 +118,7 @@ GROUP_COLUMNS = {
 
 BASELINE_COLUMNS = {
     "group": _text("Cells"),
+    "kind": _text("Edit"),
     "explained_identity": _number("Expression and detection", format="%.2g", help="Share of the variance of the "
                                   "model's ranking, cross-validated. At or below 0: nothing."),  # fmt: skip
     "explained_pca": _number("PCA", format="%.2g"),

@@ -2,10 +2,12 @@
 
 import streamlit as st
 
+from pages._perturb_belief import show_belief
 from pages._perturb_cards import show_cards
 from pages._perturb_chosen import Asked
 from pages._perturb_effects import show_effects
 from pages._perturb_files import show_files
+from pages._perturb_followers import show_followers
 from pages._perturb_landing import show_landing
 from pages._perturb_stages import Chain, advance, show_chain
 from pages._perturb_standing import Standing, choose_line, standing_of
@@ -14,8 +16,10 @@ from pages._waiting import answer, errors_as_text
 
 TABS = {
     "How far": show_effects,
+    "Can it be believed": show_belief,
     "Where cells land": show_landing,
-    "Tables": show_files,
+    "Other genes": show_followers,
+    "Tables and report": show_files,
 }
 
 
@@ -40,7 +44,7 @@ def beside(asked: Asked | None) -> Standing | None:
 def below(asked: Asked, standing: Standing) -> None:
     """Show the figures, what there is to believe it, and the files; what is not open is not drawn."""
     row = choose_line(standing, shown=False)
-    tabs = st.tabs(list(TABS), key=f"tabs:{standing.key}", on_change="rerun")
+    tabs = st.tabs(list(TABS), key="perturb-tabs", on_change="rerun")
     for tab, show in zip(tabs, TABS.values(), strict=True):
         if tab.open:
             with tab, errors_as_text():

@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from pages._perturb_standing import Part, Standing, matching
-from pages._waiting import errors_as_text
+from pages._waiting import errors_as_text, stored
 from pages._words import cells_of, count, plain, plain_number, share
 from scfm_core.analyses.perturb_genes import PerturbationEffects
 from scfm_core.analyses.perturbation_words import CANNOT_MAKE_THE_EDIT, IS_THE_BASELINE, Card, card, goal_of
@@ -15,21 +15,24 @@ _WARNING, _REFUSED = ":orange[:material/warning:]", ":red[:material/block:]"
 
 def card_of(standing: Standing, row: pd.Series) -> Card:
     """Return the model's card, with what is there by now."""
-    effects = standing.effects
-    return card(row, shifts=effects.shifts, donors=effects.donors, baseline=_baseline(standing))
+    chain, effects = standing.chain, standing.effects
+    return card(
+        row, shifts=effects.shifts, donors=effects.donors, baseline=_baseline(standing),
+        comparison=stored(chain.comparison), controls=stored(chain.controls), explained=stored(chain.explanation),
+    )  # fmt: skip
 
 
 def show_cards(standing: Standing, row: pd.Series) -> None:
     """Show the model's card, and the baseline's beside it."""
     places = st.columns(len(standing.parts), gap="small")
     with places[0], errors_as_text():
-        _show(standing.parts[0], row, card_of(standing, row), "card")
+        _show(standing.parts[0], row, card_of(standing, row), "result")
     for place, part in zip(places[1:], standing.parts[1:], strict=True):
         with place, errors_as_text():
             mine = matching(part.effects.effects, row)
             if mine is not None:
                 said = card(mine, shifts=part.effects.shifts, donors=part.effects.donors, baseline=IS_THE_BASELINE)
-                _show(part, mine, said, "card-baseline")
+                _show(part, mine, said, "result-baseline")
 
 
 def _baseline(standing: Standing) -> PerturbationEffects | str | None:
@@ -46,35 +49,36 @@ def _show(part: Part, row: pd.Series, said: Card, key: str) -> None:
         headline = plain(said.headline, longest=900)
         st.markdown(f"**{headline}**" if said.believable else f":gray[**{headline}**]")
         if row["status"] != "not held":
-            _numbers(part, row)
-        for reason in said.reasons:
-            st.markdown(f"{_REFUSED} {plain(reason, longest=600)}")
-        for warning in said.warnings:
-            st.markdown(f"{_WARNING} {plain(warning, longest=600)}")
+            st.markdown(_numbers(part, row))
+        doubts = [f"{_REFUSED} {plain(reason, longest=600)}" for reason in said.reasons]
+        doubts += [f"{_WARNING} {plain(warning, longest=600)}" for warning in said.warnings]
+        if doubts:
+            st.caption("  \n".join(doubts))
         *measured, reminder = said.sentences or ("",)
         if measured:
             with st.expander("In full"):
-                st.markdown("\n".join(f"- {plain(sentence, longest=900)}" for sentence in measured))
+                st.caption("\n".join(f"- {plain(sentence, longest=900)}" for sentence in measured))
         st.caption(plain(reminder, longest=900))
 
 
-def _numbers(part: Part, row: pd.Series) -> None:
-    """Show the effect, how it stands beside random genes, and on how many cells it was measured."""
+def _numbers(part: Part, row: pd.Series) -> str:
+    """Write the effect, how it stands beside random genes, and on how many cells it was measured."""
     goal = goal_of(row, part.effects.shifts)
     measured = row if goal is None else goal
     name, value = ("Effect", row["effect"]) if goal is None else (f"Toward {goal['state']}", goal["shift"])
     unit = "1 - cosine" if goal is None else "difference of cosines"
-    first, second, third = st.columns(3, gap="small")
-    first.metric(plain(name), plain_number(value), help=f"{unit}, mean over the cells that hold the gene.")
-    compared = np.isfinite(measured["p"])
-    n_null = count(measured["n_null"]) if compared else "0"
-    second.metric(
-        f"p, {n_null} random genes" if compared else "p, no random genes yet",
-        plain_number(measured["p"]) if compared else "-",
-        help="How often a random gene that as many of these cells hold does as much. Where there are donors, the "
-        "larger one of this and of the paired t-test over donors. Not corrected for the other lines.",
-    )  # fmt: skip
-    third.metric(
-        f"Hold it, of {cells_of(int(row['n_cells']))}", share(row["share_holding"]),
-        help="Share of the cells whose input the edit changes. Everything is measured on these.",
-    )  # fmt: skip
+    holding = f"{count(row['n_holding'])} of {cells_of(int(row['n_cells']))} ({share(row['share_holding'])})"
+    lines = [f"**{plain(name)}** {plain(f'{plain_number(value)} ({unit})')}", f"**Measured on** {plain(holding)}"]
+    if np.isfinite(measured["p"]):
+        over = "over donors and cells" if measured["evidence"] == "donors" else "over cells"
+        words = f"{plain_number(measured['p'])} {over}, {count(measured['n_null'])} random genes{_range(row, goal)}"
+        lines.insert(1, f"**p** {plain(words)}")
+    return "  \n".join(lines)
+
+
+def _range(row: pd.Series, goal: object) -> str:
+    """Say where p could lie had other cells been drawn for the comparison."""
+    if goal is not None or not np.isfinite(row["p_low"]) or row["null_n_cells"] >= row["n_holding"]:
+        return ""
+    low, high = plain_number(row["p_low"]), plain_number(row["p_high"])
+    return f"; with other cells than these {count(row['null_n_cells'])} it could lie between {low} and {high}"

@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages._columns import EFFECT_COLUMNS, in_percent
+from pages._columns import EFFECT_COLUMNS, SHIFT_COLUMNS, in_percent
 from pages._perturb_standing import MORE_THAN_RANDOM, Part, Standing, matching, name_of
-from pages._show import HALF, TableFile, downloads, draw, provenance, say, theme
+from pages._show import HALF, WIDE, TableFile, downloads, draw, provenance, say, theme
 from pages._waiting import errors_as_text
 from pages._words import count, file_stem, plain, plain_number
+from scfm_core.plots.goal_volcano import goal_volcano
 from scfm_core.plots.perturbation import effect_bars, null_histogram
 
 GREY = {"light": "color: #63707a", "dark": "color: #98a5b0"}
@@ -26,6 +27,9 @@ def show_effects(standing: Standing, row: pd.Series) -> None:
     st.markdown(f"**{name_of(row)}, beside the random genes**")
     with errors_as_text():
         _nulls(standing, row)
+    if standing.effects.states:
+        with errors_as_text():
+            _toward(standing)
     with errors_as_text():
         show_table(standing)
 
@@ -55,9 +59,7 @@ def _bars(standing: Standing) -> None:
             st.markdown(f"**{plain(part.title)}**")
             figure = effect_bars(part.effects)
             narrow = n_rows <= FEW and len(standing.parts) > 1
-            height = 225 + 55 * n_rows if n_rows <= FEW else None
-            kind = {"width": HALF} if narrow else {}
-            draw(figure, f"{standing.key}:bars:{part.title}", height=height, **kind)
+            draw(figure, f"{standing.key}:bars:{part.title}", width=HALF if narrow else WIDE)
             stem = file_stem(standing.dataset.title, "effects", part.title)
             downloads(f"bars:{part.title}", stem=stem, figure=figure)
     say(effect_bars(standing.effects))
@@ -79,6 +81,33 @@ def _nulls(standing: Standing, row: pd.Series) -> None:
             downloads(f"null:{part.title}", stem=stem, figure=figure)
     if figure is not None:
         say(figure)
+
+
+def _toward(standing: Standing) -> None:
+    """Show the shifts toward a state, as a volcano and as a table."""
+    states = standing.effects.states
+    state = states[0] if len(states) == 1 else st.segmented_control(
+        "Toward", states, default=states[0], required=True, key=f"{standing.key}:state",
+        format_func=lambda name: f"{name} (goal)" if name == states[0] else name,
+    )  # fmt: skip
+    st.markdown(f"**Toward {plain(state)}**")
+    figure = None
+    for place, part in zip(st.columns(len(standing.parts), gap="medium"), standing.parts, strict=True):
+        with place, errors_as_text():
+            st.markdown(f"**{plain(part.title)}**")
+            figure = goal_volcano(part.effects, state)
+            draw(figure, f"{standing.key}:volcano:{part.title}", width=HALF)
+            stem = file_stem(standing.dataset.title, "toward", state, part.title)
+            downloads(f"volcano:{part.title}", stem=stem, figure=figure)
+    if figure is not None:
+        say(figure)
+    table = pd.concat([part.effects.shifts.assign(model=part.title) for part in standing.parts], ignore_index=True)
+    table = table.sort_values("shift", ascending=False, kind="stable", ignore_index=True)
+    columns = [name for name in SHIFT_COLUMNS if name in table]
+    st.dataframe(in_percent(table[columns]), hide_index=True, column_config=SHIFT_COLUMNS, column_order=columns)
+    about = facts_of(standing, standing.parts[0])
+    stem = file_stem(standing.dataset.title, "shifts", *standing.effects.edits[:3])
+    downloads("shifts", stem=stem, tables=[TableFile(label="Shifts", table=lambda: table, about=about)])
 
 
 def ranked(standing: Standing) -> pd.DataFrame:

@@ -13,7 +13,11 @@ from pages._perturb_chosen import Asked, cost
 from pages._state import engine
 from pages._waiting import answer, job_of, progress_line, show_error, stored
 from pages._words import count, plain
+from scfm_core.analyses.compare_groups import CompareGroups
+from scfm_core.analyses.explain_by_baselines import ExplainByBaselines
+from scfm_core.analyses.follow_genes import FollowGenes
 from scfm_core.analyses.perturb_genes import ALL_HOLDING, PerturbationEffects, PerturbGenes
+from scfm_core.analyses.run_controls import RunControls
 from scfm_core.engine import Job
 from scfm_core.errors import Cancelled, ScfmError
 from scfm_core.request import Request, ResultT
@@ -54,6 +58,26 @@ class Chain:
         return () if self.asked.beside is None else _levels(self.asked.beside)[1:]
 
     @property
+    def controls(self) -> RunControls:
+        """Genes of which one knows what they should do."""
+        return RunControls(self.first)
+
+    @property
+    def comparison(self) -> CompareGroups:
+        """The same genes in the other groups."""
+        return CompareGroups(self.first)
+
+    @property
+    def explanation(self) -> ExplainByBaselines:
+        """What simpler models know already."""
+        return ExplainByBaselines(self.first)
+
+    @property
+    def followers(self) -> FollowGenes:
+        """Other genes whose vectors turn."""
+        return FollowGenes(self.first)
+
+    @property
     def first(self) -> PerturbGenes:
         """The question with its first answer."""
         return self.levels[1]
@@ -70,6 +94,11 @@ class Chain:
         n_random = count(request.null_genes)
         out += [Stage("PCA", one) for one in self.beside[:1]]
         out += [Stage(f"{n_random} random genes on {FIRST_CELLS} cells each", first)]
+        out += [Stage("controls", self.controls), Stage("generic or specific", self.comparison)]
+        if not request.baseline.model.is_baseline:
+            out += [Stage("what baselines explain", self.explanation)]
+        if request.baseline.model.has_gene_vectors:
+            out += [Stage("other genes", self.followers)]
         out += [Stage(f"random genes on {MORE_CELLS} cells", more)]
         return (*out, *(Stage(f"PCA on {MORE_CELLS}", one) for one in self.beside[1:]))
 
@@ -105,10 +134,15 @@ def advance(chain: Chain) -> Job[Any] | None:
             job = engine().submit(stage.request)
         if not job.finished or isinstance(job.error, Cancelled):
             return None if job.finished else job
-        if job.error is not None and number == 0:
+        if number == 0 and (job.error is not None or _nothing_held(job.result())):
             return None
     extra = job_of(every_cell(chain.asked.request))
     return extra if extra is not None and not extra.finished else None
+
+
+def _nothing_held(effects: PerturbationEffects) -> bool:
+    """Whether no edit changes any cell, so that nothing can be compared."""
+    return not (effects.effects["n_holding"] > 0).any()
 
 
 def in_its_turn(request: Request[ResultT], place: str) -> ResultT | None:
@@ -154,6 +188,10 @@ def _rest(chain: Chain) -> None:
             st.button("Go on", key="chain-on", on_click=engine().submit, args=(stage.request,))
             st.caption("Stopped. What was finished is kept.", width="stretch")
             return
+    exact = stored(chain.levels[0])
+    if exact is not None and _nothing_held(exact):
+        st.caption("No cell holds it, so there is nothing to compare. Choose other cells or genes.", width="stretch")
+        return
     asked = chain.asked.request
     full = every_cell(asked)
     done = job_of(full)
