@@ -83,12 +83,15 @@ class Comparisons:
             cells, nothing = np.sort(sample), np.empty((0, len(sample)), dtype=np.int64)
             return Comparison(cells, np.ones(len(cells), dtype=bool), nothing, (), np.empty((1, 0)), None)
         numbers, names = rows
-        own = [self._pairs_of(number) for number in numbers]
-        position = np.searchsorted(self.study.chosen, self.random.cell)
-        cells = np.unique(np.concatenate([sample, *(position[pairs] for pairs in own)]))
+        order, sorted_numbers, position = self._pairs
+        starts = np.searchsorted(sorted_numbers, numbers)
+        lengths = np.searchsorted(sorted_numbers, numbers, side="right") - starts
+        draw = np.repeat(np.arange(len(numbers)), lengths)
+        ends = np.cumsum(lengths)
+        found = order[np.arange(len(draw)) + np.repeat(starts - ends + lengths, lengths)]
+        cells = np.unique(np.concatenate([sample, position[found]]))
         pairs = np.full((len(numbers), len(cells)), -1, dtype=np.int64)
-        for draw, found in enumerate(own):
-            pairs[draw, np.searchsorted(cells, position[found])] = found
+        pairs[draw, np.searchsorted(cells, position[found])] = found
         abundance, match = self.random.abundance[edit, group], self.random.matches[edit, group]
         return Comparison(cells, np.isin(cells, sample), pairs, names, abundance, match)
 
@@ -105,14 +108,12 @@ class Comparisons:
         return found
 
     @cached_property
-    def _order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        number = np.empty(0, dtype=np.int64) if self.random is None else self.random.number
+    def _pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """The pairs ordered by number, these numbers, and the cell of each pair as a position in ``Study.chosen``."""
+        nothing = np.empty(0, dtype=np.int64)
+        number, cell = (nothing, nothing) if self.random is None else (self.random.number, self.random.cell)
         order = np.argsort(number, kind="stable")
-        return order, number[order]
-
-    def _pairs_of(self, number: int) -> NDArray[np.int64]:
-        order, numbers = self._order
-        return order[np.searchsorted(numbers, number) : np.searchsorted(numbers, number, side="right")]
+        return order, number[order], np.searchsorted(self.study.chosen, cell)
 
 
 @dataclass(frozen=True, eq=False)

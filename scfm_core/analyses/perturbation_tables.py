@@ -33,6 +33,7 @@ def effects_table(study: Study, edited: EditedCells, random: RandomGenes | None)
     """Return one row per edit and group, edits in the order of the request."""
     comparisons, identities = Comparisons(study, edited, random), Identities.of(study, edited, random)
     distance = _NOTHING if random is None else random.distance
+    expressing = [np.any([study.expresses(single.gene_id) for single in edit], axis=0) for edit in study.edits]
     rows = []
     for group in study.group_names:
         donors = Donors.of(study, group)
@@ -42,7 +43,8 @@ def effects_table(study: Study, edited: EditedCells, random: RandomGenes | None)
             size = Evidence.of(
                 SIZE, comparison, values=(edited.distance[edit], distance), holding=cells, donors=donors
             )
-            row = _what(study, edited, (edit, group)) | {"effect": size.mean} | size.interval((low[edit], high[edit]))
+            row = _what(study, edited, (edit, group), expressing[edit]) | {"effect": size.mean}
+            row |= size.interval((low[edit], high[edit]))
             row |= size.against_random() | {"null_n_cells": int(comparison.tested.sum())}
             row |= _range_of_p(size, comparison, generator(study.seed, group, study.labels[edit], "p"))
             row |= size.over_donors() | _quality(comparison, row["n_null"])
@@ -170,13 +172,14 @@ def _holding(study: Study, edited: EditedCells, key: tuple[int, str]) -> NDArray
     return holding
 
 
-def _what(study: Study, edited: EditedCells, key: tuple[int, str]) -> dict[str, Any]:
+def _what(
+    study: Study, edited: EditedCells, key: tuple[int, str], expressing: NDArray[np.bool_]
+) -> dict[str, Any]:
     edit, group = key
     members = study.members[group]
     valid = members[~(edited.holds[edit, members] & np.isnan(edited.distance[edit, members]))]
     n_holding = len(_holding(study, edited, key))
     share = n_holding / len(valid) if len(valid) else 0.0
-    expressing = np.any([study.expresses(single.gene_id)[valid] for single in study.edits[edit]], axis=0)
     return {
         "edit": study.labels[edit],
         "kind": study.kinds[edit],
@@ -185,7 +188,7 @@ def _what(study: Study, edited: EditedCells, key: tuple[int, str]) -> dict[str, 
         "n_cells": len(valid),
         "n_holding": n_holding,
         "share_holding": share,
-        "n_expressing": int(expressing.sum()),
+        "n_expressing": int(expressing[valid].sum()),
         "status": "not held" if not n_holding else "rarely held" if share < RARELY_HELD_BELOW else "tested",
     }
 
