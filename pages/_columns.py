@@ -160,21 +160,27 @@ PAIR_COLUMNS = {
     "edit_b": _text("Second"),
     "group": _text("Cells"),
     "kind_of": _text("Together"),
-    "vector_beyond": _number("Beyond the sum, vector", format="%.3g", help="Length of what the pair does beyond the "
-                             "sum of the two, over the lengths of the two. 0: additive."),  # fmt: skip
-    "size_beyond": _number("Beyond the sum, size", format="%.3g", help="Length of the shift of the pair minus that of "
-                           "the sum of the two. Above 0: more than the sum."),  # fmt: skip
+    "size_beyond": _number("Farther than the sum", format="%.3g", help="1 - cosine under both, less that of the two "
+                           "single shifts added. Below 0: less far than the sum."),  # fmt: skip
     "ci_low": _number("95 % from", format="%.3g"),
     "ci_high": _number("to", format="%.3g"),
     "null_mean": _number("Random pairs, mean", format="%.3g"),
-    "z": _number("z", format="%.3g"),
-    "p_empirical": _number("p", format="%.2g"),
-    "p_adjusted": _number("Adjusted p", format="%.2g", help="Benjamini-Hochberg over all pairs."),
+    "p_empirical": _number("p", format="%.2g", help="Two-sided, among random pairs of like abundance."),
+    "p_adjusted": _number("Adjusted p", format="%.2g", help="Benjamini-Hochberg over all rows."),
+    "vector_beyond": _number("Elsewhere than the sum", format="%.3g", help="Length of the joint shift less the two "
+                             "single ones, over the sum of their lengths. 0: exactly the sum."),  # fmt: skip
+    "vector_null_mean": _number("random pairs, mean", format="%.3g"),
+    "vector_p_empirical": _number("its p", format="%.2g", help="One-sided, among random pairs of like abundance."),
+    "vector_p_adjusted": _number("its adjusted p", format="%.2g"),
     "effect_a": _number("Effect of the first", format="%.3g"),
     "effect_b": _number("of the second", format="%.3g"),
     "effect_both": _number("of both", format="%.3g"),
+    "effect_added": _number("of the sum", format="%.3g", help="1 - cosine after the two single shifts, added."),
+    "n_measured": _number("n cells", help="Cells that hold both genes and were measured."),
     "n_holding_both": _number("n holding both"),
     "n_null": _number("Random pairs"),
+    "match_quality": _text("Match"),
+    "reason": _text("Why", width="large"),
 }
 
 
