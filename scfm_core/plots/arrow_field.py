@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scfm_core.errors import RequestError
-from scfm_core.plots.figure import Arrows, Figure, FloatArray, grouped_number, plain_number
+from scfm_core.plots.figure import Arrows, Figure, FloatArray, Points, grouped_number, plain_number
 
 N_BINS = 25
 MIN_CELLS = 3
@@ -60,7 +60,7 @@ def with_arrow_field(figure: Figure, start: FloatArray, end: FloatArray, *, n_bi
         y0=middle[:, 1],
         x1=tip[:, 0],
         y1=tip[:, 1],
-        label=f"mean movement of n = {n_each} cells, {_times(factor)}",
+        label=f"mean movement\nof n = {n_each} cells,\n{_times(factor)}",
         head=7.0,
         width=1.4,
     )
@@ -73,9 +73,10 @@ def with_arrow_field(figure: Figure, start: FloatArray, end: FloatArray, *, n_bi
     ]
     if not placed.all():
         caption.append(f"Cells without a movement, because one end has no place: {grouped_number((~placed).sum())}.")
+    faint = [replace(mark, opacity=0.45 * mark.opacity) if isinstance(mark, Points) else mark for mark in panel.marks]
     return replace(
         figure,
-        panels=(replace(panel, marks=(*panel.marks, arrows)), *figure.panels[1:]),
+        panels=(replace(panel, marks=(*faint, arrows)), *figure.panels[1:]),
         caption=" ".join(caption),
         caveat=f"{_CAVEAT} {figure.caveat}",
     )

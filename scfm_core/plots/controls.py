@@ -72,7 +72,7 @@ def controls_figure(controls: "Controls", effect: "pd.Series[Any]", group: str) 
         panels=(
             Panel(
                 x=Axis(title=EFFECT_AXIS, limits=_limits(effect, rows), grid=True),
-                y=Axis(title="Edit (n: cells that hold the gene)", limits=(len(rows) + 0.6, -0.6), ticks=ticks),
+                y=Axis(title="Edit", limits=(len(rows) + 0.6, -0.6), ticks=ticks),
                 marks=tuple(marks),
             ),
         ),
@@ -203,7 +203,7 @@ def _caption(rows: pd.DataFrame) -> str:
     ]
     silent = "A gene that no cell holds must move nothing, exactly 0. " if (rows["kind"] == "silent gene").any() else ""
     return (
-        "Each row is one edit: its mean effect over the cells that hold the gene, above the range of random genes of "
+        "Each row is one edit: its mean effect over the n cells that hold the gene, above the range of random genes of "
         "like abundance, or of its own scrambles (orange). Shape and word tell whether a control passed. "
         f"{silent}{' '.join(reasons)}"
     ).strip()

@@ -69,7 +69,7 @@ def donor_effects(effects: "PerturbationEffects", edit: str, group: str, *, stat
             at, shown["donor"], shown["n_holding"], shown["n_cells"], strict=True
         )
     )
-    y = Axis(title="Donor (n: cells that hold the gene)", limits=(len(shown) - 0.4, -0.6), ticks=ticks)
+    y = Axis(title="Donor", limits=(len(shown) - 0.4, -0.6), ticks=ticks)
     x = Axis(title=title, limits=_limits(np.concatenate([value, reference])), grid=True)
     return Figure(
         panels=(Panel(x=x, y=y, marks=tuple(marks)),),
@@ -124,7 +124,7 @@ def _dots(rows: pd.DataFrame, at: FloatArray, value: FloatArray, reference: Floa
     for chosen, colour, label, symbol in kinds:
         if chosen.any():
             hover = tuple(words[place] for place in np.flatnonzero(chosen))
-            entry = f"{label} (n = {grouped_number(chosen.sum())} donors)"
+            entry = f"{label} (n = {grouped_number(chosen.sum())})"
             dots = Points(x=value[chosen], y=at[chosen], colour=Solid(colour), size=10.0, symbol=symbol,
                           label=entry, hover=hover)  # fmt: skip
             marks.append(dots)
@@ -167,15 +167,14 @@ def _title(row: "pd.Series[Any]", value: FloatArray, reference: FloatArray, stat
 
 def _caption(row: "pd.Series[Any]", state: str, n_left_out: int, n_few: int) -> str:
     what = (
-        f"Each row is one donor: the mean change of the cosine with {one_line(state, longest=40)} over its cells that "
-        "hold the gene; right of 0 they come closer to it."
-        if state
-        else "Each row is one donor: the mean effect over its cells that hold the gene, beside the mean of the random "
-        "genes in the same donor."
+        "the mean effect over the cells that hold it, beside the mean of the random genes in the same donor."
+        if not state
+        else f"the mean change of the cosine with {one_line(state, longest=40)} over the cells that hold it; right "
+        "of 0 they come closer."
     )
     test = "The test is a paired t-test over donors, each less its mean random gene."
     sentences = [
-        what,
+        f"Each row is one donor (n: its cells that hold the gene, of all): {what}",
         test if pd.notna(row["p_donors"]) else "Fewer than three donors hold the gene, so donors are not tested.",
         f"Donors with too few cells that hold the gene: {n_few}." if n_few else "",
         f"{grouped_number(n_left_out)} further donors are not drawn." if n_left_out else "",

@@ -55,8 +55,8 @@ def enrichment_bars(enrichment: "Enrichment", *, n_sets: int = 15) -> Figure:
         Bars(
             at=at[chosen],
             value=height[chosen],
-            low=height[chosen],
-            high=height[chosen],
+            low=np.full(int(chosen.sum()), np.nan),
+            high=np.full(int(chosen.sum()), np.nan),
             colours=(colour,) * int(chosen.sum()),
             label=f"{words} (n = {grouped_number(chosen.sum())} sets)",
             hover=tuple(_hover(row) for _, row in rows[chosen].iterrows()),
@@ -116,7 +116,7 @@ def _inks(passed: Any) -> tuple[str, ...]:
 
 
 def _title(rows: pd.DataFrame, n_passed: int, n_all: int) -> str:
-    first = f", first of all {one_line(rows['term'].iloc[0], longest=44)}" if n_passed else ""
+    first = f", first of all {one_line(rows['term'].iloc[0], longest=44).replace('_', ' ')}" if n_passed else ""
     return (
         f"{grouped_number(n_passed)} of {grouped_number(n_all)} gene sets hold more of the "
         f"n\u00a0=\u00a0{grouped_number(rows['n_hits'].iloc[0])} hits than expected{first}"

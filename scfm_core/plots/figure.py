@@ -282,6 +282,7 @@ class Note:
     anchor: Anchor = "centre"
     shift: tuple[float, float] = (0.0, 0.0)
     colour: str = INK
+    backed: bool = False  # on a patch of the page's colour, where it stands on other marks
 
 
 Mark = (

@@ -176,10 +176,10 @@ def _hubs(hubs: list[str], places: FloatArray) -> list[Mark]:
         hover=tuple(f"{one_line(hub)}\nedited" for hub in hubs),
         label="edited",
     )
-    names = [
-        Note(x=float(x), y=float(y), text=one_line(hub, longest=24), shift=(0.0, 22.0 if y >= 0 else -22.0))
-        for hub, (x, y) in zip(hubs, places, strict=True)
-    ]
+    names: list[Mark] = []
+    for hub, (x, y) in zip(hubs, places, strict=True):
+        shift = (0.0, 22.0 if y >= 0 else -22.0)
+        names.append(Note(x=float(x), y=float(y), text=one_line(hub, longest=24), shift=shift, backed=True))
     return [dots, *names]
 
 
@@ -194,13 +194,12 @@ def _edge_words(row: "pd.Series[Any]") -> str:
 
 def _title(edges: pd.DataFrame, nodes: pd.DataFrame, hubs: list[str], group: str) -> str:
     first = edges.sort_values("specific_z", ascending=False, kind="stable").iloc[0]
-    names = " and ".join(one_line(hub, longest=20) for hub in hubs) if len(hubs) <= 2 else f"{len(hubs)} edits"
     shared = int((nodes["n_hubs"] > 1).sum())
-    words = f"; {shared} of {len(nodes)} follow several edits" if len(hubs) > 1 else ""
+    several = f"; {shared} of {len(nodes)} genes follow several of the {len(hubs)} edits" if len(hubs) > 1 else ""
     return (
-        f"Of the genes in {one_line(group, longest=24)} cells, {one_line(first['symbol'], longest=16)} follows {names} "
-        f"most (specific z\u00a0=\u00a0{plain_number(first['specific_z'])}, "
-        f"n\u00a0=\u00a0{grouped_number(first['n_cells'])} cells){words}"
+        f"{one_line(first['symbol'], longest=16)} follows {one_line(first['edit'], longest=24)} most specifically in "
+        f"{one_line(group, longest=24)} (specific z\u00a0=\u00a0{plain_number(first['specific_z'])}, "
+        f"n\u00a0=\u00a0{grouped_number(first['n_cells'])} cells){several}"
     )
 
 

@@ -15,6 +15,7 @@ _PLACES: tuple[tuple[Anchor, tuple[float, float]], ...] = (
     ("centre", (0, 12)),
     ("centre", (0, -12)),
 )
+_MOST_COVERED = 2  # points that a name may cover
 Box = tuple[float, float, float, float]
 
 
@@ -27,7 +28,7 @@ def name_points(
     limits: tuple[tuple[float, float], tuple[float, float]],
     n_labels: int,
 ) -> list[Mark]:
-    """Name the chosen points farthest from ``(0, 0)``, each where its name covers no other name and no named point.
+    """Name the chosen points farthest from ``(0, 0)``, each where its name covers no other name and few points.
 
     Parameters
     ----------
@@ -48,19 +49,34 @@ def name_points(
     order = [int(place) for place in np.argsort(-distance, kind="stable") if chosen[place]]
     taken: list[Box] = []
     notes: list[Mark] = []
+    points = np.column_stack([across, up])
     for place in order[: 4 * n_labels]:
         if len(notes) == n_labels:
             break
         width = _LETTER * len(names[place]) + 4
-        for anchor, shift in _PLACES:
-            left = across[place] + shift[0] - {"left": 0.0, "right": width, "centre": width / 2}[anchor]
-            low = up[place] + shift[1] - _LINE / 2
-            box = (left, left + width, low, low + _LINE)
-            if box[0] >= 0 and box[1] <= _WIDTH and not any(_overlap(box, other) for other in taken):
-                taken += [box, (across[place] - 4, across[place] + 4, up[place] - 4, up[place] + 4)]
-                notes.append(Note(x=float(x[place]), y=float(y[place]), text=names[place], anchor=anchor, shift=shift))
-                break
+        boxes = [_box(points[place], width, anchor, shift) for anchor, shift in _PLACES]
+        free = [box[0] >= 0 and box[1] <= _WIDTH and not any(_overlap(box, o) for o in taken) for box in boxes]
+        pairs = zip(boxes, free, strict=True)
+        covered = [_n_inside(points, box) if found else _MOST_COVERED + 1 for box, found in pairs]
+        best = int(np.argmin(covered))
+        if covered[best] <= _MOST_COVERED:
+            at_x, at_y = points[place]
+            taken += [boxes[best], (at_x - 4, at_x + 4, at_y - 4, at_y + 4)]
+            anchor, shift = _PLACES[best]
+            notes.append(Note(x=float(x[place]), y=float(y[place]), text=names[place], anchor=anchor, shift=shift))
     return notes
+
+
+def _box(point: FloatArray, width: float, anchor: Anchor, shift: tuple[float, float]) -> Box:
+    left = float(point[0]) + shift[0] - {"left": 0.0, "right": width, "centre": width / 2}[anchor]
+    low = float(point[1]) + shift[1] - _LINE / 2
+    return left, left + width, low, low + _LINE
+
+
+def _n_inside(points: FloatArray, box: Box) -> int:
+    """Count the points that a name would cover."""
+    x, y = points.T
+    return int(((x > box[0] - 2) & (x < box[1] + 2) & (y > box[2]) & (y < box[3])).sum())
 
 
 def _overlap(box: Box, other: Box) -> bool:

@@ -6,11 +6,13 @@ from numpy.typing import NDArray
 from scfm_core.plots.figure import FloatArray
 
 RING = (1.0, 1.0)  # half width and half height of the ring of followers
-_INNER = (0.42, 0.62)
+_INNER = (0.36, 0.72)
 
 
 def hub_places(n_hubs: int) -> FloatArray:
-    """Return places of the hubs on an inner ring, shape ``(n_hubs, 2)``; a single one stands in the middle.
+    """Return places of the hubs, shape ``(n_hubs, 2)``: in turn left and right, no two at one height.
+
+    So no name of a hub covers another one's. A single hub stands in the middle.
 
     Examples
     --------
@@ -19,10 +21,8 @@ def hub_places(n_hubs: int) -> FloatArray:
     """
     if n_hubs == 1:
         return np.zeros((1, 2))
-    turn = np.pi / 2 - 2 * np.pi * (np.arange(n_hubs) + 0.5) / n_hubs
-    if n_hubs == 2:
-        turn = np.array([np.pi / 2, -np.pi / 2])
-    return np.column_stack([_INNER[0] * np.cos(turn), _INNER[1] * np.sin(turn)])
+    side = np.where(np.arange(n_hubs) % 2, 1.0, -1.0)
+    return np.column_stack([_INNER[0] * side, np.linspace(_INNER[1], -_INNER[1], n_hubs)])
 
 
 def ring_places(pull: FloatArray) -> FloatArray:

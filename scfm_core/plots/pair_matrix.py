@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 Measure = Literal["vector", "size"]
 _TITLES = {
-    "vector": "Length of the part beyond the sum, over the sum of the two lengths (no unit)",
-    "size": "Size of both less that of the sum of the two (1 - cosine, no unit)",
+    "vector": "Part beyond the sum of the two shifts (share of their lengths)",
+    "size": "Size beyond the sum of the two shifts (1\u00a0-\u00a0cosine)",
 }
 _MEANING = {
     "vector": "The colour is the length of the part of the joint shift that adding the two single shifts leaves "

@@ -66,11 +66,7 @@ def effect_bars(effects: "PerturbationEffects") -> Figure:
         panels=(
             Panel(
                 x=Axis(title=EFFECT_AXIS, limits=(0.0, 1.06 * _reach(rows, effects.null) or 1.0), grid=True),
-                y=Axis(
-                    title="Edit, cells (n: those that hold the gene)",
-                    limits=(len(rows) - 0.4, -0.6),
-                    ticks=_ticks(rows),
-                ),
+                y=Axis(title="Edit and cells", limits=(len(rows) - 0.4, -0.6), ticks=_ticks(rows)),
                 marks=(*_bars(rows, at, tested), *_null(rows, at, effects.null), beside),
             ),
         ),
@@ -90,7 +86,7 @@ def _bars_caption(rows: pd.DataFrame, left_out: int) -> str:
     over = " and ".join(sorted({str(name) for name in rows["ci_over"].dropna()} & {"cells", "donors"})) or "cells"
     sentences = [
         f"Bars: mean over the cells that hold the gene, with its 95 % interval over {over}; cells without the gene do "
-        "not count.",
+        "not count. Beside each name n: the cells that hold the gene, of all.",
         f"Orange: mean and 95 % range of {randoms} of like abundance. Diamond: the gene itself on as many cells as "
         f"they were measured on (at most {n_measured}). Compare the diamond with the orange line.",
         evidence_sentence(rows),
@@ -221,14 +217,17 @@ def _hover(row: "pd.Series[Any]") -> str:
 
 
 def _ticks(rows: pd.DataFrame) -> tuple[tuple[float, str], ...]:
-    roomy = len(rows) <= _ROOMY
-    return tuple((float(place), _tick(row, roomy=roomy)) for place, (_, row) in enumerate(rows.iterrows()))
+    roomy, several = len(rows) <= _ROOMY, rows["group"].nunique() > 1
+    return tuple(
+        (float(place), _tick(row, roomy=roomy, several=several)) for place, (_, row) in enumerate(rows.iterrows())
+    )
 
 
-def _tick(row: "pd.Series[Any]", *, roomy: bool) -> str:
+def _tick(row: "pd.Series[Any]", *, roomy: bool, several: bool) -> str:
+    edit, numbers = one_line(row["edit"], longest=22), n_cells_words(row)
     if roomy:
-        return f"{one_line(row['edit'], longest=20)}\n{one_line(row['group'], longest=18)}\n{n_cells_words(row)}"
-    return f"{one_line(row['edit'], longest=12)}, {one_line(row['group'], longest=12)}\n{n_cells_words(row)}"
+        return f"{edit}\n{one_line(row['group'], longest=20)}\n{numbers}"
+    return f"{edit}\n{one_line(row['group'], longest=12)}, {numbers}" if several else f"{edit}\n{numbers}"
 
 
 def _bars_title(table: pd.DataFrame) -> str:

@@ -159,7 +159,7 @@ class _Drawing:
 
         if colour.title not in self.scales:
             blend = LinearSegmentedColormap.from_list(colour.scale, list(scale_colours(colour.scale)))
-            shades = blend.with_extremes(bad=FAINT)
+            shades = blend.with_extremes(bad=(0.0, 0.0, 0.0, 0.0))
             self.scales[colour.title] = (ScalarMappable(Normalize(*colour.limits), shades), [])
         mappable, axes = self.scales[colour.title]
         if self.axes not in axes:
@@ -327,6 +327,7 @@ def _note(drawing: _Drawing, mark: Note) -> None:
         fontsize=6.0,
         color=mark.colour,
         zorder=5,
+        bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.4} if mark.backed else None,
     )
 
 
@@ -413,20 +414,25 @@ def _surroundings(drawing: _Drawing, figure: Figure) -> None:
         bar = sheet.colorbar(mappable, ax=axes, shrink=0.6, aspect=18, pad=0.02, anchor=(0.0, 1.0), panchor=False)
         bar.set_label("\n".join(textwrap.wrap(name, int(figure.height_mm * 0.45))), fontsize=6.5)
         bar.outline.set_visible(False)
-    look: Style = {"frameon": False, "handletextpad": 0.4, "labelspacing": 0.35, "borderaxespad": 0.3}
-    look["alignment"] = "left"
+    look: Style = {"frameon": False, "handletextpad": 0.6, "handlelength": 1.6, "labelspacing": 0.35}
+    look |= {"borderaxespad": 0.3, "alignment": "left"}
     right: Style = {"loc": "outside right upper"}
     words = sorted(drawing.entries, key=lambda label: drawing.entries[label][0])  # categories first
     signs = [drawing.entries[label][1] for label in words]
     if words and figure.legend == "below":
+        for name, (key, lines) in drawing.size_keys.items():
+            words += [f"{name} {label}" for label in key.labels]
+            signs += [_size_sign(size, lines=lines) for size in key.sizes]
         columns = max(1, min(len(words), int(figure.width_mm / (1.35 * max(map(len, words)) + 8))))
         sheet.legend(signs, words, loc="outside lower left", ncols=columns, **look)
     elif words:
         sheet.legend(signs, words, title=figure.legend_title or None, ncols=1 + len(words) // 24, **right, **look)
-    for name, (key, lines) in drawing.size_keys.items():
-        sizes = [size * POINTS_PER_PIXEL for size in key.sizes]
-        signs = [_stroke(MUTED, linewidth=size) if lines else _sign(MUTED, size=size) for size in sizes]
-        if figure.legend == "below":
-            sheet.legend(signs, list(key.labels), title=name, loc="outside lower left", ncols=len(signs), **look)
-        else:
+    if figure.legend != "below":
+        for name, (key, lines) in drawing.size_keys.items():
+            signs = [_size_sign(size, lines=lines) for size in key.sizes]
             sheet.legend(signs, list(key.labels), title=name, **right, **look)
+
+
+def _size_sign(size: float, *, lines: bool) -> Any:
+    points = size * POINTS_PER_PIXEL
+    return _stroke(MUTED, linewidth=points) if lines else _sign(MUTED, size=points)

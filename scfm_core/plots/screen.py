@@ -79,7 +79,7 @@ def to_plotly(figure: Figure, *, theme: ThemeName = "light", width: float = 900.
         rows=rows,
         cols=figure.columns,
         subplot_titles=[safe_text(panel.title) for panel in figure.panels],
-        vertical_spacing=min(22 / height, 0.9 / max(rows - 1, 1)),
+        vertical_spacing=min(_between(figure) / height, 0.9 / max(rows - 1, 1)),
         horizontal_spacing=0.1,
     )
     drawing = _Drawing(chart=chart, theme=THEMES[theme], webgl=_n_points(figure) > MOST_SVG_POINTS)
@@ -91,6 +91,12 @@ def to_plotly(figure: Figure, *, theme: ThemeName = "light", width: float = 900.
     narrow = replace(figure, legend="below") if width < NARROW_BELOW else figure
     _layout(drawing, narrow, height, wrap_title(figure.title, max(24, int((width - 140) / 8.8))))
     return chart
+
+
+def _between(figure: Figure) -> float:
+    """Return the pixels between two rows of panels: more where the upper ones name their axis."""
+    upper = figure.panels[: -figure.columns]
+    return 66.0 if any(panel.x.title and panel.x.visible for panel in upper) else 22.0
 
 
 def safe_text(text: str) -> str:
@@ -453,6 +459,8 @@ def _note(drawing: _Drawing, mark: Note) -> None:
         xshift=mark.shift[0],
         yshift=mark.shift[1],
         font={"size": 12, "color": drawing.shade(mark.colour)},
+        bgcolor=_faded(drawing.theme.background, 0.75) if mark.backed else None,
+        borderpad=0 if mark.backed else 1,
     )
 
 
@@ -544,12 +552,18 @@ def _height(figure: Figure, width: float) -> float:
 def _layout(drawing: _Drawing, figure: Figure, height: float, lines: list[str]) -> None:
     chart, theme = drawing.chart, drawing.theme
     below = figure.legend == "below"
-    legend_height = 20 * (1 + -(-len(drawing.named) // 2)) if below else 0
+    heights = _heights_below(drawing) if below else {}
+    whole = round(height + _TITLE_LINE * len(lines) + sum(heights.values()))
     chart.update_layout(
         template=_template(theme),
         title={"text": "<br>".join(safe_text(line) for line in lines), "pad": {"t": 6 + 11 * (len(lines) - 1), "l": 8}},
-        height=round(height + _TITLE_LINE * len(lines) + legend_height),
-        margin={"l": 8, "r": 8, "t": 20 + _TITLE_LINE * len(lines) + 14 * bool(figure.panels[0].title), "b": 8},
+        height=whole,
+        margin={
+            "l": 8,
+            "r": drawing.right,
+            "t": 20 + _TITLE_LINE * len(lines) + 14 * bool(figure.panels[0].title),
+            "b": 8,
+        },
         uirevision="scfm",
         dragmode="lasso" if any(panel.equal_aspect for panel in figure.panels) else "zoom",
         modebar={"remove": list(_REMOVED), "bgcolor": "rgba(0,0,0,0)", "orientation": "h"},
@@ -557,24 +571,52 @@ def _layout(drawing: _Drawing, figure: Figure, height: float, lines: list[str]) 
         separators=f".{THIN_SPACE}",
         hovermode="closest",
     )
-    entries = bool(drawing.named)
     side = {"side": "top left"} if below else {}
     chart.update_layout(legend=_legend_place(below) | {"title": {"text": safe_text(figure.legend_title)} | side})
     if below:
         chart.update_xaxes(constraintoward="left")
-    if below and len(drawing.named) > 2 and max(map(len, drawing.named)) <= _SHORT_LABEL:
+        _place_below(drawing, heights, whole)
+    else:
+        _place_beside(drawing)
+
+
+def _heights_below(drawing: _Drawing) -> dict[str, int]:
+    """Return how many pixels each thing under the panels takes, from the bottom to the top."""
+    bars = dict.fromkeys(drawing.scales.values(), _BAR_BELOW)
+    keys = {"legend2": 62} if drawing.size_keys else {}
+    n_lines = sum(label.count("\n") for label in drawing.named)
+    return bars | keys | {"legend": 20 * (1 + -(-len(drawing.named) // 2) + n_lines)}
+
+
+def _place_below(drawing: _Drawing, heights: dict[str, int], whole: float) -> None:
+    """Stack colour bars, the key of sizes and the legend under the panels."""
+    chart, low = drawing.chart, 0.0
+    bar: dict[str, Any] = {"orientation": "h", "xref": "container", "x": 0.02, "xanchor": "left", "len": 230}
+    bar |= {"yref": "container", "yanchor": "bottom"}
+    titles = {name: "\n".join(textwrap.wrap(title, 50)) for title, name in drawing.scales.items()}
+    for name, height in heights.items():
+        if name in titles:
+            place = {"y": low / whole, "title": {"text": safe_text(titles[name])}}
+            chart.update_layout({name: {"colorbar": bar | place}})
+        else:
+            chart.update_layout({name: _legend_place(below=True) | {"y": low / whole - 0.02 * (low == 0)}})
+        low += height
+    if len(drawing.named) > 2 and max(map(len, drawing.named)) <= _SHORT_LABEL:
         chart.update_layout(legend={"entrywidth": 0.46, "entrywidthmode": "fraction"})  # a third column would be cut
-    lower = entries and not below
+
+
+def _place_beside(drawing: _Drawing) -> None:
     for number, name in enumerate(drawing.scales.values()):
-        place = {"y": 0.0, "yanchor": "bottom"} if lower else {"y": 1 - 0.55 * number, "yanchor": "top"}
-        chart.update_layout({name: {"colorbar": place}})
+        lower = {"y": 0.0, "yanchor": "bottom"} if drawing.named else {"y": 1 - 0.55 * number, "yanchor": "top"}
+        drawing.chart.update_layout({name: {"colorbar": lower}})
     if drawing.size_keys:
-        chart.update_layout(legend2=_legend_place(below=False) | {"y": 0.0, "yanchor": "bottom"})
+        drawing.chart.update_layout(legend2=_legend_place(below=False) | {"y": 0.0, "yanchor": "bottom"})
 
 
 def _legend_place(below: bool) -> dict[str, Any]:
     if below:
-        return {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.02, "yref": "container", "yanchor": "bottom"}
+        bottom = {"y": -0.02, "yref": "container", "yanchor": "bottom"}
+        return {"orientation": "h", "x": 0, "xref": "container", "xanchor": "left"} | bottom
     return {"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"}
 
 

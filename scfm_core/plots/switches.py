@@ -37,6 +37,7 @@ _CAVEAT = (
     "changes it easily."
 )
 _SLOT = 0.075  # least share of the height that a label with its two lines takes
+_GAP = 0.015
 _MM_PER_LABEL = 11.0
 _BLOCK = 0.04  # width of the blocks at both ends
 
@@ -71,11 +72,14 @@ def switch_diagram(
     known = category_colours(categories or names)
     colours = {name: known.get(name, NO_VALUE) for name in names} | {OTHER: NO_VALUE}
     order = [*names, *([OTHER] if OTHER in {*flows["label_before"], *flows["label_after"]} else [])]
-    before, after = _Side(flows, "label_before", order), _Side(flows, "label_after", order)
+    scale = min(_scale(flows.groupby(side)["n_cells"].sum().to_numpy()) for side in ("label_before", "label_after"))
+    before, after = (_Side(flows, side, order, scale) for side in ("label_before", "label_after"))
     n_labels = max(len(before.labels), len(after.labels))
-    y = Axis(title="", limits=(1.0 + 0.02, -0.1), ticks=(), visible=False)
+    height_mm = float(np.clip(20 + _MM_PER_LABEL * n_labels, 70, 160))
+    y = Axis(title="", limits=(1.02, -8.5 / height_mm), ticks=(), visible=False)
+    n = grouped_number(flows["n_cells"].sum())
     heads = [
-        Note(x=at, y=-0.06, text=f"{when} (n = {grouped_number(flows['n_cells'].sum())})", colour=MUTED)
+        Note(x=at, y=-0.5 / height_mm, shift=(0.0, 18.0), text=f"{when} (n = {n})", colour=MUTED)
         for at, when in ((0.0, "before"), (1.0, "after"))
     ]
     marks: list[Mark] = [*_bands(flows, before, after, colours), *_blocks(before, 0.0, colours)]
@@ -85,7 +89,7 @@ def switch_diagram(
         title=_title(row),
         caption=_caption(row, effects.identity_by, n_merged),
         caveat=_CAVEAT,
-        height_mm=float(np.clip(20 + _MM_PER_LABEL * n_labels, 70, 160)),
+        height_mm=height_mm,
         legend="below",
     )
 
@@ -105,15 +109,16 @@ class _Stack:
 class _Side:
     """The blocks of one side, one over the other, each in a slot that holds its name."""
 
-    def __init__(self, flows: pd.DataFrame, column: str, order: list[str]) -> None:
+    def __init__(self, flows: pd.DataFrame, column: str, order: list[str], per_cell: float) -> None:
         self.column = column
         self.labels = [label for label in order if (flows[column] == label).any()]
         counts = np.array([int(flows.loc[flows[column] == label, "n_cells"].sum()) for label in self.labels])
         changed = flows[flows["label_before"] != flows["label_after"]]
         moved = [int(changed.loc[changed[column] == label, "n_cells"].sum()) for label in self.labels]
-        slots, heights = _slots(counts / counts.sum())
+        heights = counts * per_cell
+        slots = _slots(heights)
         ends = np.cumsum(slots)
-        self.per_cell = float(heights.sum() / counts.sum())
+        self.per_cell = per_cell
         self.stacks: dict[str, _Stack] = {}
         for place, label in enumerate(self.labels):
             middle = float(ends[place] - slots[place] / 2)
@@ -121,15 +126,20 @@ class _Side:
             self.stacks[label] = _Stack(label, int(counts[place]), moved[place], float(low), float(high), middle)
 
 
-def _slots(shares: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the slot and the height of each block: heights are proportional, slots leave room for the names."""
-    least = min(_SLOT, 1.0 / len(shares))
-    scale = 1.0
-    for _ in range(60):  # the scale at which the blocks and the room of the small ones fill the height
-        total = np.maximum(shares * scale + 0.015, least).sum()
-        scale *= 1.0 if total <= 1 else 0.95
-    slots = np.maximum(shares * scale + 0.015, least)
-    return np.asarray(slots + (1 - slots.sum()) / len(slots)), np.asarray(shares * scale)
+def _slots(heights: FloatArray) -> FloatArray:
+    """Return the room of each block and its name, which fills the height 0 to 1 where the blocks are low enough."""
+    slots = np.maximum(heights + _GAP, min(_SLOT, 1.0 / len(heights)))
+    return np.asarray(slots + max(1 - slots.sum(), 0.0) / len(slots))
+
+
+def _scale(counts: NDArray[np.integer[Any]]) -> float:
+    """Return the height of one cell at which all blocks of a side and their names fit."""
+    scale = 1.0 / float(counts.sum())
+    for _ in range(60):
+        if np.maximum(counts * scale + _GAP, min(_SLOT, 1.0 / len(counts))).sum() <= 1:
+            break
+        scale *= 0.95
+    return scale
 
 
 def _merged(flows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
@@ -152,9 +162,8 @@ def _merged(flows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 
 def _bands(flows: pd.DataFrame, before: _Side, after: _Side, colours: dict[str, str]) -> list[Mark]:
     """Return a pale band for cells that keep their label and a strong one, with its count, for each switch."""
-    per_cell = min(before.per_cell, after.per_cell)
-    low0, low1 = _places(flows, before, "label_after", per_cell), _places(flows, after, "label_before", per_cell)
-    heights = flows["n_cells"].to_numpy(dtype=np.float64) * per_cell
+    low0, low1 = _places(flows, before, after), _places(flows, after, before)
+    heights = flows["n_cells"].to_numpy(dtype=np.float64) * before.per_cell
     switched = (flows["label_before"] != flows["label_after"]).to_numpy()
     words = [
         f"{one_line(start)} to {one_line(end)}\n{grouped_number(n)} cells"
@@ -179,14 +188,14 @@ def _bands(flows: pd.DataFrame, before: _Side, after: _Side, colours: dict[str, 
     return [*marks, *_counts(flows, switched, low0 + heights / 2, low1 + heights / 2)]
 
 
-def _places(flows: pd.DataFrame, side: _Side, other: str, per_cell: float) -> FloatArray:
+def _places(flows: pd.DataFrame, side: _Side, other: _Side) -> FloatArray:
     """Return where each band begins in its block, in the order of the blocks on the other side."""
-    rank = {label: place for place, label in enumerate(sorted(set(flows[other]), key=natural_order))}
+    rank = {label: place for place, label in enumerate(other.labels)}
     out = np.zeros(len(flows))
     for label, stack in side.stacks.items():
         mine = np.flatnonzero((flows[side.column] == label).to_numpy())
-        mine = mine[np.argsort([rank[name] for name in flows[other].iloc[mine]], kind="stable")]
-        heights = flows["n_cells"].to_numpy(dtype=np.float64)[mine] * per_cell
+        mine = mine[np.argsort([rank[name] for name in flows[other.column].iloc[mine]], kind="stable")]
+        heights = flows["n_cells"].to_numpy(dtype=np.float64)[mine] * side.per_cell
         out[mine] = stack.middle - heights.sum() / 2 + np.cumsum(heights) - heights
     return out
 
@@ -202,7 +211,7 @@ def _counts(flows: pd.DataFrame, switched: NDArray[np.bool_], y0: FloatArray, y1
             if all(abs(part - x) > 0.12 or abs(height - y) > 0.05 for x, y in taken):
                 taken.append((part, height))
                 x = _BLOCK + part * (1 - 2 * _BLOCK)
-                marks.append(Note(x=x, y=float(height), text=grouped_number(n_cells[place])))
+                marks.append(Note(x=x, y=float(height), text=grouped_number(n_cells[place]), backed=True))
                 break
     return marks
 
@@ -240,9 +249,9 @@ def _title(row: "pd.Series[Any]") -> str:
     n_switching = grouped_number(row["n_switching"])
     words = f"{start}: {n_switching} of {grouped_number(row['n_holding'])} cells that hold the gene switch"
     if row["n_switching"] > 0:
-        words += f" ({100 * row['share_switching']:.3g} %), most often to {one_line(row['switch_to'], longest=30)}"
+        words += f" ({100 * row['share_switching']:.3g}\u00a0%), most often to {one_line(row['switch_to'], longest=30)}"
     if pd.notna(row.get("null_switching")):
-        words += f"; with random genes {100 * row['null_switching']:.3g} %, p\u00a0{p_words(row['p_switching'])}"
+        words += f"; with random genes {100 * row['null_switching']:.3g}\u00a0%, p\u00a0{p_words(row['p_switching'])}"
     return words
 
 

@@ -1,16 +1,13 @@
 """The numbers in a figure are the numbers of its result."""
 
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import gaussian_kde
 
 from scfm_core.errors import RequestError
-from scfm_core.plots.figure import Bars, HeatMap, Histogram, Intervals, Note, Points, Rule, Violin, distribution
+from scfm_core.plots.figure import HeatMap, Note, Points, Rule, Violin, distribution
 from scfm_core.plots.markers import dot_plot, heat_map, marker_violins, volcano
-from scfm_core.plots.perturbation import effect_bars, null_histogram
 from scfm_core.plots.print import to_svg
 from scfm_core.plots.quality import quality_scatter, quality_violins
 from scfm_core.plots.screen import to_plotly
@@ -19,7 +16,6 @@ from tests.plots.example_figures import (
     cell_types,
     expression,
     marker_table,
-    perturbation,
     quality_table,
 )
 
@@ -156,52 +152,3 @@ def test_volcano_colours_what_passes_both_thresholds():
 def test_volcano_names_do_not_cover_each_other():
     table = marker_table().assign(log2_fold_change=3.0, p_adjusted=1e-9)
     assert len(marks(volcano(table, "B"), Note)) <= 4  # all at one place: at most one name on each side
-
-
-def test_effects_stand_beside_their_null():
-    effects = perturbation()
-    figure = effect_bars(effects)
-    tested, untested = marks(figure, Bars)
-    np.testing.assert_array_equal(tested.value, effects.effects["effect"][:2])
-    np.testing.assert_array_equal(tested.low, effects.effects["ci_low"][:2])
-    np.testing.assert_array_equal(tested.high, effects.effects["ci_high"][:2])
-    assert untested.value.tolist() == [0.0]
-    (null,) = marks(figure, Intervals)
-    drawn = effects.null.loc[effects.null["edit"] == "LYZ", "null_effect"]
-    assert (null.low[0], null.value[0], null.high[0]) == pytest.approx(
-        (drawn.quantile(0.025), drawn.mean(), drawn.quantile(0.975))
-    )
-    (own,) = marks(figure, Points)
-    np.testing.assert_array_equal(own.x, effects.effects["null_effect"][:2])
-    notes = [note.text for note in marks(figure, Note)]
-    assert "no cell holds it: exactly 0" in notes[2]
-    assert "5 % of cells only" in notes[1]
-    assert "z = 3.2" in notes[0]
-    assert figure.title.startswith("2 of 2 tested")
-
-
-def test_effects_without_a_null_are_drawn():
-    effects = perturbation()
-    columns = ["null_effect", "null_mean", "null_sd", "z", "p_empirical", "p_adjusted", "match_distance"]
-    without = effects.effects.assign(**dict.fromkeys(columns, np.nan), n_null=0)
-    bare = dataclasses.replace(effects, null=effects.null.iloc[:0], effects=without)
-    figure = effect_bars(bare)
-    to_svg(figure)
-    to_plotly(figure)
-    assert "not compared" in figure.title
-    with pytest.raises(RequestError, match="no random genes"):
-        null_histogram(bare, "LYZ", "NK")
-
-
-def test_null_histogram_holds_every_random_gene():
-    effects = perturbation()
-    figure = null_histogram(effects, "LYZ", "NK")
-    (mark,) = marks(figure, Histogram)
-    drawn = effects.null.loc[effects.null["edit"] == "LYZ", "null_effect"].to_numpy()
-    assert mark.counts.sum() == len(drawn) == 100
-    np.testing.assert_array_equal(mark.counts, np.histogram(drawn, mark.edges)[0])
-    (rule,) = marks(figure, Rule)
-    assert rule.at == effects.effects["null_effect"][0]
-    assert f"{(drawn < rule.at).sum()} of 100 random genes" in figure.title
-    assert "3.2" in figure.title
-    assert "0.0099" in figure.title
