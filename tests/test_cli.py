@@ -257,54 +257,6 @@ def test_the_totals_survive_quality_control(file, tmp_path, tiny_dataset):
     np.testing.assert_array_equal(read(out).obs["total_counts"], totals[read(out).obs_names])
 
 
-def test_perturb_writes_its_tables(file, tmp_path):
-    out = tmp_path / "deleted"
-    options = ["--delete", "lyz,CD3D", "--null", "5", "--null-cells", "6", "--per-cell", "--group-by", "batch"]
-    report = json.loads(run("perturb", file, "--model", "scfm-mini", *options, "--out", out, "--json").stdout)
-    effects, cells = pd.read_parquet(out / "effects.parquet"), pd.read_parquet(out / "cells.parquet")
-    assert set(zip(effects["edit"], effects["group"], strict=True)) == {
-        (edit, group) for edit in ("LYZ", "CD3D") for group in ("batch A", "batch B")
-    }
-    assert {"cell", "edit", "cosine_similarity"} <= set(cells.columns)
-    assert len(cells) == 2 * 120
-    for _, row in effects.iterrows():
-        mine = cells[(cells["edit"] == row["edit"]) & (cells["group"] == row["group"])]
-        assert row["effect"] == pytest.approx((1 - mine["cosine_similarity"]).mean(), abs=1e-9)
-    assert (out / "affected_genes.parquet").is_file()
-    assert len(pd.read_parquet(out / "null.parquet")) <= 4 * 5
-    written = json.loads((out / "report.json").read_text())
-    assert written == report
-    assert written["seed"] == 0
-    assert written["question"]["question"] == "PerturbGenes"
-    assert len(written["sentences"]) == 4
-    assert {row["edit"] for row in written["baseline_effects"]} == {"LYZ", "CD3D"}
-    assert written["versions"]["scfm-explorer"]
-    assert "is not empty" in refused("perturb", file, "--model", "scfm-mini", *options, "--out", out)
-
-
-def test_perturb_of_some_cells_together_without_baseline(file, tmp_path):
-    out = tmp_path / "deleted"
-    chosen = read(file).obs["cell_type"].value_counts().index[0]
-    options = ["--delete", "LYZ,CD3D", "--together", "--null", "0", "--no-baseline", "--cells", f"cell_type={chosen}"]
-    run("perturb", file, "--model", "scfm-mini", *options, "--out", out)
-    effects = pd.read_parquet(out / "effects.parquet")
-    assert effects["edit"].tolist() == ["LYZ+CD3D"]
-    assert effects["n_cells"].item() == (read(file).obs["cell_type"] == chosen).sum()
-    assert not (out / "cells.parquet").exists()
-    assert json.loads((out / "report.json").read_text())["baseline_effects"] is None
-
-
-def test_perturb_refuses_in_words(file, tmp_path):
-    arguments = ["perturb", file, "--model", "scfm-mini", "--out", tmp_path / "out"]
-    message = refused(*arguments, "--delete", "LYZ,NOSUCHGENE,ALSONOT")
-    assert "NOSUCHGENE" in message
-    assert "ALSONOT" in message
-    assert '"COLUMN=VALUE"' in refused(*arguments, "--delete", "LYZ", "--cells", "monocytes")
-    assert "No cell has 'nobody'" in refused(*arguments, "--delete", "LYZ", "--cells", "cell_type=nobody")
-    assert "--delete names genes" in refused(*arguments, "--delete", ",")
-    assert not (tmp_path / "out").exists()
-
-
 def test_export_writes_every_stored_answer(file, tmp_path):
     run("umap", file, "--model", "pca", "--out", tmp_path / "map.csv")
     run("markers", file, "--group-by", "leiden", "--out", tmp_path / "m.csv")
