@@ -6,8 +6,9 @@ from typing import Any
 from scfm_core.analyses.perturbation_phrases import counted, edit_in_words, group_in_words, three_digits
 
 MORE, LESS, OTHER = "more than the sum", "less than the sum", "other than the sum"
-ADDITIVE, CANNOT_TELL = "additive", "cannot tell"
+ADDITIVE, USUAL, CANNOT_TELL = "additive", "like random pairs", "cannot tell"
 ALPHA = 0.05
+_ADDS_UP_BELOW = 0.1  # of the lengths of the two shifts
 _MIN_CELLS = 3
 _REMINDER = "This is a statement about the model's input, not an experiment."
 
@@ -27,8 +28,8 @@ def kind_and_reason(row: Row, unread: frozenset[str] = frozenset()) -> tuple[str
     why_not = _why_not(row, unread)
     if why_not:
         return CANNOT_TELL, why_not
-    if row["vector_beyond"] <= row["noise"]:
-        return ADDITIVE, "What is left beyond the sum is the error of the arithmetic."
+    if _adds_up_exactly(row):
+        return ADDITIVE, "What is left beyond the sum is within the error of the arithmetic."
     if not row["n_null"] or not row["vector_n_null"]:
         return CANNOT_TELL, "It was not compared with random pairs, or none of like abundance is held together."
     if row["p_empirical"] != row["p_empirical"] and row["vector_p_empirical"] != row["vector_p_empirical"]:
@@ -45,7 +46,7 @@ def kind_and_reason(row: Row, unread: frozenset[str] = frozenset()) -> tuple[str
             "It lies further out than most random pairs, but not far enough for so many pairs tested at once: test "
             "fewer pairs, or compare with more random ones."
         )
-    return ADDITIVE, ""
+    return (ADDITIVE if row["vector_beyond"] <= _ADDS_UP_BELOW else USUAL), ""
 
 
 def pair_sentence(row: Row) -> str:
@@ -82,16 +83,19 @@ def _finding(row: Row) -> str:
     n_measured, n_both = int(row["n_measured"]), int(row["n_holding_both"])
     where = f"mean over {counted(n_measured)}" + (f" of the {n_both:,}" if n_both > n_measured else "")
     beyond = row["size_beyond"]
+    both = (
+        f"{words} moves {group_in_words(row)} by {three_digits(row['effect_both'])} as 1 - cosine, {where} that hold "
+        f"both; each alone moves them by {three_digits(row['effect_a'])} and {three_digits(row['effect_b'])}, and the "
+        f"two shifts added by {three_digits(row['effect_added'])}"
+    )
+    if _adds_up_exactly(row):
+        return f"{both}."
     interval = ""
     if row["ci_low"] == row["ci_low"]:
         low, high = three_digits(row["ci_low"]), three_digits(row["ci_high"])
         interval = f" (95 % interval over {row['ci_over']} {low} to {high})"
-    return (
-        f"{words} moves {group_in_words(row)} by {three_digits(row['effect_both'])} as 1 - cosine, {where} that hold "
-        f"both; each alone moves them by {three_digits(row['effect_a'])} and {three_digits(row['effect_b'])}, and the "
-        f"two shifts added by {three_digits(row['effect_added'])}: the pair does {three_digits(abs(beyond))} "
-        f"{'more' if beyond > 0 else 'less'} than the sum{interval}."
-    )
+    more = "more" if beyond > 0 else "less"
+    return f"{both}: the pair does {three_digits(abs(beyond))} {more} than the sum{interval}."
 
 
 def _comparison(row: Row) -> str:
@@ -123,7 +127,8 @@ def _verdict(row: Row) -> str:
         MORE: "So the two together do more than the sum of the two.",
         LESS: "So the two together do less than the sum of the two.",
         OTHER: "So the two together move the cells elsewhere than the sum of the two, though not further.",
-        ADDITIVE: "So the two add up as random genes do.",
+        ADDITIVE: "So the two add up." if _adds_up_exactly(row) else "So the two about add up.",
+        USUAL: "So the two do not add up, but no more or less than two random genes do.",
         CANNOT_TELL: "Whether the two add up cannot be told.",
     }
     return " ".join(part for part in (said[str(row["kind_of"])], str(row["reason"])) if part)
@@ -135,6 +140,10 @@ def _caution(row: Row) -> str:
         parts.append("Few genes of like abundance exist here, so the comparison is loose.")
     if row["match_quality"] == "one-sided":
         parts.append("A gene lies at the edge of what these cells hold, so the random genes lie to one side of it.")
-    if row["ci_over"] == "cells":
-        parts.append("Cells are not replicates: without donors the interval and p are exploratory.")
+    if row["ci_over"] == "cells" and not _adds_up_exactly(row):
+        parts.append("Cells are not replicates: without at least three donors the interval and p are exploratory.")
     return " ".join(parts)
+
+
+def _adds_up_exactly(row: Row) -> bool:
+    return bool(row["vector_beyond"] <= row["noise"])

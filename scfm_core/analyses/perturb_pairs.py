@@ -71,10 +71,13 @@ class PairInteractions:
         - ``match_distance``, ``match_quality``: how well the random pairs match, see `perturbation_null`;
         - ``kind_of``: ``"more than the sum"`` or ``"less than the sum"`` where ``p_adjusted`` is at most 0.05 and
           ``size_beyond`` lies on the same side of 0 as of the random pairs; ``"other than the sum"`` where only
-          ``vector_p_adjusted`` is; ``"additive"`` where neither p is small, or nothing but noise is left;
-          ``"cannot tell"`` otherwise, with the ``reason``.
+          ``vector_p_adjusted`` is; where neither p is small, ``"additive"`` if ``vector_beyond`` is at most 0.1, else
+          ``"like random pairs"``; ``"additive"`` where nothing but noise is left; ``"cannot tell"`` otherwise, with the
+          ``reason``.
 
-        A pair that no cell of a group holds together has NaN for all of these.
+        Where a model reads ranks no pair adds up: one deletion moves all genes behind it by one place, two move them by
+        two, and a network need not answer to both in proportion. So it is the random pairs that tell, not 0. A pair that
+        no cell of a group holds together has NaN for all of these.
     null
         One row per random pair: ``edit_a``, ``edit_b``, ``group``; ``null_a``, ``null_b`` (symbols); ``size_beyond``
         and ``vector_beyond`` as they were compared. NaN where too few cells hold both, or where the comparison of this

@@ -229,7 +229,9 @@ def test_a_linear_model_adds_up_to_the_noise(engine, tiny_dataset, dataset):
         assert set(held.kind_of) == {"additive"}
         assert held.p_empirical.isna().all()
         assert found.null.empty
-        assert "add up" in pair_sentence(held.iloc[0].to_dict())
+        said = pair_sentence(held.iloc[0].to_dict())
+        assert "So the two add up. What is left" in said
+        assert "exploratory" not in said
 
 
 def test_genes_that_no_cell_holds_together_cannot_be_told(engine, dataset):
@@ -340,7 +342,7 @@ def test_p_values_of_random_pairs_are_uniform(engine, dataset):
         )  # fmt: skip
         table = engine.compute(question).table
         for name, values in p.items():
-            values += table[table.n_null == 19][name].tolist()
+            values += table[table.n_null >= 19][name].tolist()
     for values in p.values():
         values = np.array(values)
         assert len(values) > 130
@@ -372,12 +374,14 @@ def test_ranks_are_read_too(engine, tiny_dataset):
     edits = (*edits[:2], Overexpress(edits[2].gene_id))
     monocytes = CellSet.where(tiny_dataset, "cell_type", "CD14+ monocyte")
     question = PerturbPairs(
-        EmbedCells(tiny_dataset, find_model("scfm-mini")), edits, cells=monocytes, null_pairs=20, null_cells=4,
-        max_cells=8, most_null_pairs=0,
+        EmbedCells(tiny_dataset, find_model("scfm-mini")), edits, cells=monocytes, null_pairs=12, null_cells=4,
+        max_cells=6, most_null_pairs=0,
     )  # fmt: skip
     found = engine.compute(question)
     assert (found.table.n_measured >= 6).all()
     assert (found.table.vector_beyond > found.table.noise).all()
     assert (found.table.noise < 0.05).all()
-    assert (found.table.n_null >= 15).all()
-    assert found.table.p_empirical.between(1 / 21, 1).all()
+    assert (found.table.n_null >= 12).all()
+    assert (found.table.null_n_cells == 4).all()
+    assert set(found.table.kind_of) <= {"like random pairs", "cannot tell"}
+    assert found.table.p_empirical.between(0.01, 1).all()
