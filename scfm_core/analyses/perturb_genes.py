@@ -56,13 +56,13 @@ class PerturbationEffects:
         - ``n_cells`` (with a vector), ``n_holding``, ``share_holding``, ``n_expressing`` (with counts of a gene of the
           edit, whether the model reads them or not); ``status``: ``"tested"``, ``"rarely held"`` (by less than 10 % of
           the cells) or ``"not held"``;
-        - ``effect``, mean of 1 - cosine; ``ci_low`` and ``ci_high``, its 95 % bootstrap interval over ``ci_over``
-          (``"cells"`` or ``"donors"``);
+        - ``effect``, mean of 1 - cosine; ``ci_low`` and ``ci_high``, its 95 % interval over ``ci_over``: a t interval
+          over ``"donors"`` where three or more hold it, else a bootstrap interval over ``"cells"``;
         - ``null_effect``, the edit measured as the random genes are, on ``null_n_cells`` cells; ``null_mean`` and
           ``null_sd`` of the ``n_null`` random genes at this edit's abundance; ``z``; ``p_empirical``, one-sided, and
           ``p_low`` to ``p_high``, where it would lie had other cells been drawn (95 %);
         - ``n_donors``, ``donors_agree`` (donors in which the edit moves cells more than the mean random gene),
-          ``p_donors`` (paired t-test over donor means), ``p`` (the larger of the two, or ``p_empirical`` without
+          ``p_donors`` (paired t-test over donor means; not to be read alone), ``p`` (the larger of the two, or ``p_empirical`` without
           donors), ``evidence`` (``"donors"`` or ``"cells"``: exploratory), ``p_adjusted`` (Benjamini-Hochberg over all
           rows with a p);
         - ``match_distance`` and ``match_quality`` (``"close"``, ``"one-sided"``, ``"loose"``, or empty);
