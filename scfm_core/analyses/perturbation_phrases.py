@@ -161,10 +161,10 @@ def random_genes(row: Row, number: int) -> str:
     return f"{number:,} random {'gene' if number == 1 else 'genes'}"
 
 
-def short(name: Any) -> str:
+def short(name: Any, *, most: int = _LONGEST_NAME) -> str:
     """Return a name as one line without control characters, cut where it is too long to read."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in str(name)).split())
-    return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}\u2026"
+    return line if len(line) <= most else f"{line[: most - 1]}\u2026"
 
 
 def _n_genes(row: Row) -> int:

@@ -29,6 +29,7 @@ _MEANINGS = {
     _MARKER: "A finding that stays away says little here.",
     _SCRAMBLED: "It compares the size of the effect, not the shift toward a state.",
 }
+_AS_A_SENTENCE = {"Moves": "It moves", "Stands": "It stands", "Held": "It is held", "Between": "It lies between"}
 _EXPLORATORY = "so the intervals and p are exploratory"
 
 
@@ -185,9 +186,11 @@ def baseline_sentence(row: Row, goal: Row | None, baseline: "PerturbationEffects
     other = _other(row, goal, baseline)
     if other is None:
         return "PCA, the baseline, does not read the gene in these cells and says nothing about it."
-    value = f"by {three_digits(other['effect'])}" if goal is None else f"by {three_digits(other['shift'])}"
-    toward = "" if goal is None else f" toward {short(goal['state'])}"
-    start = f"Under PCA, the baseline, the same edit moves the cells {value}{toward}, on a scale of its own"
+    if goal is None:
+        moves = f"moves the cells by {three_digits(other['effect'])}"
+    else:
+        moves = f"shifts the cells toward {short(goal['state'])} by {three_digits(other['shift'])}"
+    start = f"Under PCA, the baseline, the same edit {moves}, on a scale of its own"
     if not known(other["p_empirical"]):
         return f"{start}."
     z, p = three_digits(other["z"]), three_digits(other["p_empirical"])
@@ -199,7 +202,9 @@ def comparison_sentence(row: Row, comparison: "GroupComparison | None") -> str:
     label = None if comparison is None else row_of(comparison.labels, row)
     if label is None:
         return ""
-    return f"Beside other groups, the effect is {_called(label['label'])}: {_lower(label['reason'])}"
+    first, _, rest = str(label["reason"]).partition(" ")
+    reason = f"{_AS_A_SENTENCE.get(first, first)} {rest}"
+    return f"Beside other groups, the effect is {_called(label['label'])}. {_ended(reason)}"
 
 
 def explained_sentence(row: Row, explained: "BaselineExplanation | None") -> str:
@@ -225,14 +230,14 @@ def controls_sentence(row: Row, controls: "Controls | None") -> str:
 def failed_controls(row: Row, goal: Row | None, controls: "Controls | None") -> list[str]:
     """Return why the controls forbid to believe the row, a sentence for each that failed.
 
-    A silent gene that moves cells is a fault of the machinery; a scramble that moves them as far means that any gene at
-    this place would do, where the size is the finding; and where most housekeeping genes stand out, standing out says
-    nothing.
+    A silent gene that moves cells is a fault of the machinery. A scramble that moves them as far means that any gene at
+    this place would do, which speaks against a size that was found. Where most housekeeping genes stand out, standing
+    out says nothing.
     """
     if controls is None:
         return []
     mine = _controls(row, controls)
-    return [_failure(one) for one in mine[_passing(mine, False) & _forbids(mine, goal)].to_dict("records")]
+    return [_failure(one) for one in mine[_passing(mine, False) & _forbids(mine, row, goal)].to_dict("records")]
 
 
 def control_warnings(row: Row, goal: Row | None, controls: "Controls | None") -> list[str]:
@@ -241,16 +246,19 @@ def control_warnings(row: Row, goal: Row | None, controls: "Controls | None") ->
         return []
     mine = _controls(row, controls)
     said = []
-    for one in mine[_passing(mine, False) & ~_forbids(mine, goal)].to_dict("records"):
-        said.append(f"{_failure(one)} {_MEANINGS.get(one['kind'], '')}".strip())
+    claimed = verdict_of(row if goal is None else goal) != "no more"
+    for one in mine[_passing(mine, False) & ~_forbids(mine, row, goal)].to_dict("records"):
+        if claimed or one["kind"] == _MARKER:  # the other controls speak of what is claimed
+            said.append(f"{_failure(one)} {_MEANINGS.get(one['kind'], '')}".strip())
     return said
 
 
-def _forbids(mine: pd.DataFrame, goal: Row | None) -> "pd.Series[bool]":
+def _forbids(mine: pd.DataFrame, row: Row, goal: Row | None) -> "pd.Series[bool]":
     housekeeping = mine["kind"] == _HOUSEKEEPING
     n_passed = int((_passing(mine, True) & housekeeping).sum())
     most_failed = int((_passing(mine, False) & housekeeping).sum()) > n_passed
-    warn_only = [_MARKER, *([] if most_failed else [_HOUSEKEEPING]), *([] if goal is None else [_SCRAMBLED])]
+    size_found = goal is None and verdict_of(row) != "no more"
+    warn_only = [_MARKER, *([] if most_failed else [_HOUSEKEEPING]), *([] if size_found else [_SCRAMBLED])]
     return ~mine["kind"].isin(warn_only)
 
 

@@ -121,7 +121,9 @@ def card(
         REMINDER,
     ]
     failed = failed_controls(row, goal, controls)
-    warned = [*warnings_of(row, goal, donors), *_explained_away(row, comparison, explained)]
+    warned = warnings_of(row, goal, donors)
+    if verdict_of(row if goal is None else goal) != "no more":
+        warned += _explained_away(row, comparison, explained)
     warned += control_warnings(row, goal, controls)
     return Card(
         headline=_headline(row, goal, baseline),

@@ -8,7 +8,7 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: #f4f5f7; color: #1b1f24;
   font: 16px/1.55 "Source Sans 3", "Source Sans Pro", "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 1180px; margin: 0 auto; padding: 40px 48px 64px; background: #fff; }
+main { max-width: 1160px; margin: 0 auto; padding: 40px 48px 64px; background: #fff; }
 h1 { font-size: 29px; line-height: 1.25; margin: 0 0 8px; overflow-wrap: anywhere; }
 h2 { font-size: 21px; margin: 44px 0 10px; padding-top: 14px; border-top: 1px solid #d9dde3; }
 h3 { font-size: 16.5px; margin: 0 0 6px; overflow-wrap: anywhere; }
@@ -31,6 +31,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; wh
 th.number { white-space: normal; }
 td.text { overflow-wrap: break-word; max-width: 24em; }
 figure { margin: 18px 0 26px; break-inside: avoid; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fit, minmax(430px, 1fr)); gap: 8px 40px; }
 figure svg { width: 100%; height: auto; display: block; }
 svg * { stroke-linejoin: round; stroke-linecap: butt; }
 figcaption p { margin: 8px 0 0; }
@@ -38,7 +39,7 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 18px; margi
 dt { color: #55606d; } dd { margin: 0; overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f4f5f7; padding: 12px 14px; font-size: 12px; }
 ol.cited li { margin-bottom: 4px; font-size: 14px; overflow-wrap: anywhere; }
-@media (max-width: 720px) { main { padding: 20px 16px 40px; } dl { grid-template-columns: 1fr; } }
+@media (max-width: 720px) { main { padding: 20px 16px 40px; } dl, .gallery { grid-template-columns: 1fr; } }
 @media print { body { background: #fff; font-size: 10.5pt; } main { max-width: none; padding: 0; }
   h2 { break-after: avoid; } .scroll { overflow: visible; } table { font-size: 8pt; } }
 """

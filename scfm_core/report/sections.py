@@ -39,8 +39,8 @@ _CONTROLS = (
 )
 _DOWNSTREAM = ("symbol", "gene_id", "mean_shift", "n_cells", "random_mean", "n_random", "specific_z", "p_empirical")
 _PAIRS = (
-    *("edit_a", "edit_b", "group", "n_holding_both", "effect_a", "effect_b", "effect_both", "effect_added"),
-    *("size_beyond", "interval", "vector_beyond", "n_null", "p_adjusted", "vector_p_adjusted", "kind_of", "reason"),
+    *("edit_a", "edit_b", "group", "n_holding_both", "effect_both", "effect_added", "size_beyond", "interval"),
+    *("p_adjusted", "vector_beyond", "vector_p_adjusted", "kind_of", "reason"),
 )
 _ENRICHMENT = ("term", "overlap", "n_set", "odds_ratio", "p", "p_adjusted", "genes")
 _SUMMARY = ("group", "kind", "n_genes", "explained_identity", "explained_pca", "explained_together", "interval")
@@ -73,7 +73,7 @@ def effects(findings: Findings, album: Album) -> Markup:
     shifts = findings.effects.shifts
     if len(shifts):
         drawn = [album.draw(one) for one in toward_states(findings)]
-        parts.append(section("Where do they go?", table_of(shifts, _SHIFTS), *drawn, anchor="shifts"))
+        parts.append(section("Where do they go?", table_of(shifts, _SHIFTS), _gallery(drawn), anchor="shifts"))
     if findings.effects.identity_by:
         text = (
             f"The type of a cell is the commonest {short(findings.effects.identity_by)} among its nearest unperturbed "
@@ -87,7 +87,7 @@ def effects(findings: Findings, album: Album) -> Markup:
 def rows_in_detail(findings: Findings, album: Album) -> Markup:
     """Draw the rows that stand out most, each beside its random genes, donors and types."""
     drawn = [album.draw(one) for one in detail(findings)]
-    return section("The strongest rows in detail", *drawn, anchor="detail") if drawn else Markup("")
+    return section("The strongest rows in detail", _gallery(drawn), anchor="detail") if any(drawn) else Markup("")
 
 
 def donors(findings: Findings) -> Markup:
@@ -151,7 +151,7 @@ def pairs(findings: Findings, album: Album) -> Markup:
     text = "What the pair does beyond the sum of the two single edits, beside random pairs."
     table = table_of(findings.pairs.table, _PAIRS)
     drawn = [album.draw(one) for one in of_pairs(findings)]
-    return section("Do two edits do more than their sum?", tag("p", text), table, *drawn, anchor="pairs")
+    return section("Do two edits do more than their sum?", tag("p", text), table, _gallery(drawn), anchor="pairs")
 
 
 def _card(findings: Findings, row: Row) -> Markup:
@@ -168,6 +168,11 @@ def _card(findings: Findings, row: Row) -> Markup:
         tag("p", reminder, class_="note"),
         class_="card" if said.believable else "card doubted",
     )
+
+
+def _gallery(drawn: list[Markup]) -> Markup:
+    """Put figures side by side where the page is wide enough."""
+    return tag("div", *drawn, class_="gallery")
 
 
 def _baseline(effects: pd.DataFrame, shifts: pd.DataFrame) -> Markup:

@@ -91,6 +91,7 @@ TITLES = {
     "genes": "Hits",
     "sets": "Collection",
 }
+_LONGEST_TEXT = 400
 _SHARES = ("share_holding", "share_switching", "null_switching", "share_toward")
 _EXPLAINED = ("explained_identity", "explained_pca", "explained_together")
 _PERCENTILES = ("model_percentile", "expected_percentile")
@@ -99,9 +100,14 @@ _PERCENTILES = ("model_percentile", "expected_percentile")
 def table_of(table: pd.DataFrame, columns: Sequence[str], *, most: int = 60) -> Markup:
     """Return the columns of a table that are there, with a line that says how many rows were left out.
 
-    ``interval`` stands for ``ci_low`` and ``ci_high``. A column without a single value is left out.
+    ``interval`` stands for ``ci_low`` and ``ci_high``. A column without a single value is left out, and so is the group
+    where there is only one: it stands above the table then.
     """
     shown = [name for name in columns if _is_there(table, name)]
+    group = ""
+    if "group" in shown and table["group"].nunique() == 1:
+        shown.remove("group")
+        group = f"All rows: {short(table['group'].iloc[0])}."
     numeric = {name for name in shown if name == "interval" or _is_numeric(table[name])}
     head = [tag("th", title_of(name), class_="number" if name in numeric else "text") for name in shown]
     rows = [
@@ -111,7 +117,13 @@ def table_of(table: pd.DataFrame, columns: Sequence[str], *, most: int = 60) -> 
     left_out = len(table) - most
     note = f"The first {most:,} of {len(table):,} rows; the tables beside this report hold all." if left_out > 0 else ""
     body = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *rows))
-    return joined([tag("div", body, class_="scroll"), tag("p", note, class_="note") if note else ""])
+    return joined(
+        [
+            tag("p", group, class_="note") if group else "",
+            tag("div", body, class_="scroll"),
+            tag("p", note, class_="note") if note else "",
+        ]
+    )
 
 
 def title_of(name: str) -> str:
@@ -138,7 +150,7 @@ def _cell(row: dict[Any, Any], name: str) -> str:
         return f"{float(value):.3g}"
     if isinstance(value, int | np.integer):
         return f"{value:,}"
-    return three_digits(float(value)) if isinstance(value, float | np.floating) else short(value)
+    return three_digits(float(value)) if isinstance(value, float | np.floating) else short(value, most=_LONGEST_TEXT)
 
 
 def _is_there(table: pd.DataFrame, name: str) -> bool:

@@ -180,7 +180,7 @@ def test_a_baseline_of_the_other_sign_says_the_opposite():
     baseline = answer(ROW, shifts=(GOAL | {"shift": -0.4},))
     found = card(ROW, shifts=table(GOAL), baseline=baseline)
     assert found.headline.endswith("PCA says the opposite.")
-    assert "moves the cells by -0.400 toward DC, on a scale of its own" in all_text(found)
+    assert "shifts the cells toward DC by -0.400, on a scale of its own" in all_text(found)
 
 
 @pytest.mark.parametrize("why", [IS_THE_BASELINE, CANNOT_MAKE_THE_EDIT])
@@ -193,9 +193,9 @@ def test_a_missing_baseline_is_said_why(why):
 
 @pytest.mark.parametrize("label", ["specific", "generic", "cannot tell"])
 def test_generic_or_specific(label):
-    comparison = SimpleNamespace(labels=table(KEY | {"label": label, "reason": "It moves T cells 1.1 times as far."}))
+    comparison = SimpleNamespace(labels=table(KEY | {"label": label, "reason": "Moves T cells 1.1 times as far"}))
     found = card(ROW, comparison=comparison)
-    assert "it moves T cells 1.1 times as far." in all_text(found)
+    assert " It moves T cells 1.1 times as far." in all_text(found)
     assert any("property of the gene" in warning for warning in found.warnings) == (label == "generic")
     assert found.believable
 
@@ -235,6 +235,18 @@ def test_a_scramble_speaks_of_the_size_and_only_warns_of_a_shift():
     found = card(ROW, shifts=table(GOAL), controls=scramble)
     assert found.believable
     assert found.warnings[-1].endswith("It compares the size of the effect, not the shift toward a state.")
+
+
+def test_where_nothing_is_claimed_nothing_speaks_against_the_claim():
+    comparison = SimpleNamespace(labels=table(KEY | {"label": "generic", "reason": "Moves all."}))
+    account = SimpleNamespace(edits=table(KEY | {"explained": True, "in_words": "Known."}))
+    failed = controls({"kind": "scrambled edit", "edit": "LYZ"} | FAILED, HOUSEKEEPING | FAILED,
+                      HOUSEKEEPING | {"passed": True}, {"kind": "top marker"} | FAILED)  # fmt: skip
+    found = card(ROW | LOST | OF_DONORS, donors=DONORS, comparison=comparison, explained=account, controls=failed)
+    (warning,) = found.warnings
+    assert warning.startswith("The control top marker failed.")
+    assert found.believable
+    assert "Known." in found.sentences
 
 
 def test_one_housekeeping_gene_of_several_or_the_marker_warn_only():
