@@ -10,11 +10,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scfm_core.analyses.authors_states import State
-from scfm_core.analyses.embed_cells import EmbedCells, cells_per_chunk, require_organism
-from scfm_core.analyses.fit_model import model_arrays
-from scfm_core.analyses.perturbation_passes import Apparatus, embed_edited, some_pairs
-from scfm_core.analyses.screen_passes import Estimation, estimate_cells, known_gene_ids
-from scfm_core.analyses.screen_tables import Confirmed, Gathered, agreement, in_order, screen_table
+from scfm_core.analyses.embed_cells import EmbedCells, cells_per_chunk
+from scfm_core.analyses.perturbation_passes import embed_edited, one_minus_cosine, some_pairs
+from scfm_core.analyses.screen_passes import Estimation, estimate_cells, shift_toward
+from scfm_core.analyses.screen_setting import Setting, listed_tokens, nothing_held, plain_genes, require_cells, set_up
+from scfm_core.analyses.screen_showing import Showing
+from scfm_core.analyses.screen_tables import (
+    Gathered,
+    agreement,
+    donors_of,
+    exact_means,
+    ranked,
+    screened_genes,
+    with_exact,
+)
 from scfm_core.cell_set import CellSet
 from scfm_core.errors import ModelError, RequestError
 from scfm_core.model import ScreenEffort
@@ -24,25 +33,31 @@ from scfm_core.tokens import Delete
 
 @dataclass(frozen=True)
 class GeneScreen:
-    """The genes of some cells, by how far deleting each alone would move the cells in a model.
+    """The genes of some cells, by how far editing each alone would move the cells in a model.
 
     Attributes
     ----------
     table
-        One row per gene that a chosen cell holds, ranked genes first, largest ``size_estimate`` first:
+        One row per gene that was asked for and that a chosen cell holds, ranked genes first, largest size first:
 
         - ``gene_id``, ``symbol``; ``n_cells`` that hold it and ``share_holding``;
+        - ``method``: ``"exact"`` where the edit was computed exactly, else ``"estimated"``;
         - ``size_estimate``: 1 - cosine of a cell's vector before and after, estimated, mean over the cells holding it;
         - ``goal_estimate``: cosine to the goal state after minus before, estimated, likewise; NaN without a goal;
-        - ``rank`` by size and ``goal_rank`` by shift toward the goal, 1 for the largest, among the genes that a tenth
-          of the cells hold; NaN for the others, whose mean is one of few cells;
-        - ``n_exact``: cells on which the deletion was computed exactly; 0 for a gene that was not confirmed;
-        - ``size_exact``, ``goal_exact``: means over these cells, exact; NaN where not confirmed;
-        - ``size_estimate_there``, ``goal_estimate_there``: means of the estimates over the same cells.
+        - ``rank`` by size and ``goal_rank`` by shift toward the goal, 1 for the largest, among the listed genes that a
+          tenth of the cells hold; NaN for the others, whose mean is one of few cells. They rest on the estimates where
+          there are any, else on the exact values; so do the next six:
+        - ``size_z``, ``size_p``, ``size_p_adjusted``, ``goal_z``, ``goal_p``, ``goal_p_adjusted``: against the screened
+          genes of like abundance, see `scfm_core.analyses.screen_calibration`; NaN where a gene is not ranked;
+        - ``n_exact``: cells on which the edit was computed exactly; 0 for a gene that was not;
+        - ``size_exact``, ``goal_exact``: means over these cells, exact; NaN where there are none;
+        - ``size_estimate_there``, ``goal_estimate_there``: means of the estimates over the same cells;
+        - ``n_donors``, ``donors_agree``, only where the cells come from three donors or more: donors with three of the
+          exact cells or more, and those of them whose mean shift toward the goal has the sign of the overall one.
     n_cells
-        Chosen cells with a vector.
+        Chosen cells with a vector, so far.
     confirm_cells
-        On how many cells that hold it a gene was confirmed at most, drawn at random.
+        On how many cells that hold it a gene was edited exactly at most, drawn at random.
     goal
         The goal state in words, empty without one; ``n_goal_cells`` is the number of its cells.
     size_agreement, goal_agreement
@@ -51,7 +66,15 @@ class GeneScreen:
     n_estimated
         Deletions estimated, one per gene and cell: what an exact screen would have to compute.
     n_passes, n_backward_passes
-        How many times a cell went forward through the model, exact deletions among them, and back.
+        How many times a cell went forward through the model, exact edits among them, and back.
+    edit
+        What was done to each gene: ``"delete"``, ``"overexpress"``, ``"inhibit"`` or ``"activate"``.
+    n_references
+        Random genes of like abundance that were edited for the calibration alone and stand in no row.
+    n_left_out
+        Genes that were asked for and that no chosen cell holds, or the model does not read.
+    so_far
+        What a screen that is not finished rests on, in words; empty for a whole one.
     """
 
     table: pd.DataFrame
@@ -64,11 +87,17 @@ class GeneScreen:
     n_estimated: int
     n_passes: int
     n_backward_passes: int
+    edit: str = "delete"
+    n_references: int = 0
+    n_left_out: int = 0
+    so_far: str = ""
 
 
 @dataclass(frozen=True)
 class ScreenGenes(Request[GeneScreen]):
     """Estimate for every gene how far its deletion moves cells, and confirm the first genes exactly.
+
+    While it runs it shows what it has: the genes ranked by the cells estimated so far, then the confirmations.
 
     Parameters
     ----------
@@ -86,12 +115,15 @@ class ScreenGenes(Request[GeneScreen]):
         What the estimate may cost, see `scfm_core.model.ScreenEffort`.
     seed
         Draws the cells for the exact deletions.
+    genes
+        Gene ids that are ranked, confirmed and told; all where None. All genes are estimated in any case, and the
+        listed ones are compared with all of them.
 
     Raises
     ------
     RequestError
         If the model's card states no quality of such a screen (code "no-screen"), it was not measured for this pooling
-        or layer, or there are no cells.
+        or layer, there are no cells ("no-cells"), or no cell holds a listed gene ("not-held").
 
     References
     ----------
@@ -107,15 +139,14 @@ class ScreenGenes(Request[GeneScreen]):
     n_axes: int = ScreenEffort.n_axes
     n_cuts: int = ScreenEffort.n_cuts
     seed: int = 0
+    genes: tuple[str, ...] | None = None
 
     result_type: ClassVar[type] = GeneScreen
 
     def __post_init__(self) -> None:
         _require_screen(self.baseline)
-        n_cells = self.baseline.dataset.n_cells
-        if self.cells is not None and (self.cells.n_cells != n_cells or not len(self.cells)):
-            msg = f"Expected some of the dataset's {n_cells:,} cells, found {self.cells!r}. Choose the cells again."
-            raise RequestError(msg, "no-cells")
+        require_cells(self.baseline.dataset, self.cells)
+        object.__setattr__(self, "genes", plain_genes(self.genes))
         if min(self.confirm_top, self.n_axes, self.n_cuts, self.seed) < 0 or self.confirm_cells < 1:
             msg = (
                 "Expected at least 0 genes to confirm, axes and cuts, a seed of at least 0 and 1 cell to confirm on, "
@@ -130,38 +161,90 @@ class ScreenGenes(Request[GeneScreen]):
 
     def run(self, context: Context) -> GeneScreen:
         """See `Request.run`."""
-        baseline = self.baseline
-        dataset, model = baseline.dataset, baseline.model
-        require_organism(dataset, model)
-        points = np.asarray(context.compute(baseline).points)
-        chosen = np.arange(dataset.n_cells) if self.cells is None else self.cells.positions
-        chosen = chosen[~np.isnan(points[chosen, 0])]
-        if not len(chosen):
-            msg = f"None of the chosen cells holds a gene that {model.title} reads. Choose other cells."
-            raise RequestError(msg, "no-cells")
-        goals, n_goal_cells = _goal_vector(self, points)
-        apparatus = Apparatus(dataset, model, baseline.chosen_options, model_arrays(context, dataset, model))
-        estimation = Estimation(apparatus, goals, self.effort)
-        gene_ids = np.array(context.call(partial(known_gene_ids, apparatus), step=f"Loading {model.title}"))
-        gathered = Gathered(len(gene_ids), most_single=self.confirm_cells)
-        for part in _estimates(context, estimation, np.random.default_rng(self.seed).permutation(chosen)):
-            gathered.add(part)
-        table = screen_table(dataset, gene_ids, gathered, n_cells=len(chosen))
-        first = table[(table[["rank", "goal_rank"]] <= self.confirm_top).any(axis=1)]
-        confirmed = _confirm(context, estimation, first, gathered.singles(first["token"]), points)
-        table = in_order(confirmed.into(table))
+        setting = set_up(context, self.baseline, cells=self.cells, goal=self.goal)
+        listed = None if self.genes is None else listed_tokens(context, setting, self.genes)
+        if listed is not None and not len(listed):
+            raise nothing_held(setting.apparatus.model, self.genes or ())
+        running = _Running(self, setting, listed)
+        with Showing(context, running.so_far) as showing:
+            for n_cells, part in _estimates(context, self, setting):
+                running.gathered.add(part, n_cells=n_cells)
+                showing.update()
+            running.finish_estimates()
+            for rows in _confirmations(context, setting, running.to_confirm()):
+                running.exact.append(rows)
+                showing.update()
+        return running.answer()
+
+
+class _Running:
+    """What one screen has so far."""
+
+    def __init__(self, request: ScreenGenes, setting: Setting, listed: NDArray[np.int64] | None) -> None:
+        self._request, self._setting, self._listed = request, setting, listed
+        self._donors = donors_of(request.baseline.dataset, setting.cells)
+        self._table: pd.DataFrame | None = None
+        self._n_to_confirm = 0
+        self.gathered = Gathered(len(setting.vocabulary), most_single=request.confirm_cells)
+        self.exact: list[pd.DataFrame] = []
+
+    def finish_estimates(self) -> None:
+        """Keep the table: no more cells come."""
+        self._table = self._estimated()
+        if self._table.empty:
+            raise nothing_held(self._setting.apparatus.model, self._request.genes or ())
+
+    def to_confirm(self) -> pd.DataFrame:
+        """Return which genes are deleted exactly in which cells, first genes first, with their estimates there."""
+        table, most = self._estimated(), self._request.confirm_top
+        first = table[(table[["rank", "goal_rank"]] <= most).any(axis=1)]
+        self._n_to_confirm = len(first)
+        return self.gathered.singles(first["token"].loc[first[["rank", "goal_rank"]].min(axis=1).sort_values().index])
+
+    def so_far(self) -> GeneScreen | None:
+        """Return the screen as it stands; None while no cell is estimated."""
+        return self.answer(whole=False) if self.gathered.n_cells else None
+
+    def answer(self, *, whole: bool = True) -> GeneScreen:
+        """Return the screen."""
+        request, setting, gathered = self._request, self._setting, self.gathered
+        exact = pd.concat(self.exact, ignore_index=True) if self.exact else None
+        means = None if exact is None else exact_means(exact, self._donors)
+        table = with_exact(self._estimated(), means).drop(columns="token")
+        n_cells = gathered.n_cells
         return GeneScreen(
             table=table,
-            n_cells=len(chosen),
-            confirm_cells=self.confirm_cells,
-            goal="" if self.goal is None else f"{self.goal.column}={self.goal.value}",
-            n_goal_cells=n_goal_cells,
+            n_cells=n_cells,
+            confirm_cells=request.confirm_cells,
+            goal=setting.goal,
+            n_goal_cells=setting.n_goal_cells,
             size_agreement=agreement(table, "size"),
             goal_agreement=agreement(table, "goal"),
             n_estimated=int(gathered.n.sum()),
-            n_passes=len(chosen) * (3 + self.n_cuts) + confirmed.n_passes,
-            n_backward_passes=len(chosen) * (self.n_axes + len(goals)),
+            n_passes=n_cells * (3 + request.n_cuts) + (0 if exact is None else len(exact)),
+            n_backward_passes=n_cells * (request.n_axes + len(setting.goals)),
+            n_left_out=0 if request.genes is None else len(request.genes) - len(table),
+            so_far="" if whole else self._how_far(table),
         )
+
+    def _estimated(self) -> pd.DataFrame:
+        if self._table is not None:
+            return self._table
+        gathered, setting = self.gathered, self._setting
+        tokens = np.flatnonzero(gathered.n)
+        abundance = gathered.abundance(tokens)
+        table = screened_genes(self._request.baseline.dataset, setting.vocabulary, tokens, abundance)
+        estimates = {name: getattr(gathered, name)[tokens] / gathered.n[tokens] for name in ("size", "goal")}
+        table = table.assign(size_estimate=estimates["size"], goal_estimate=estimates["goal"])
+        listed = np.ones(len(tokens), dtype=bool) if self._listed is None else np.isin(tokens, self._listed)
+        return ranked(table, abundance, values="estimate", listed=listed)
+
+    def _how_far(self, table: pd.DataFrame) -> str:
+        n_cells, n_chosen = self.gathered.n_cells, len(self._setting.cells)
+        if self._table is None:
+            return f"estimated in {n_cells:,} of {n_chosen:,} cells"
+        n_exact = int((table["n_exact"] > 0).sum())
+        return f"estimated in all {n_chosen:,} cells, {n_exact:,} of the {self._n_to_confirm:,} first genes confirmed"
 
 
 def _require_screen(baseline: EmbedCells) -> None:
@@ -181,46 +264,40 @@ def _require_screen(baseline: EmbedCells) -> None:
         raise RequestError(msg, "no-screen")
 
 
-def _goal_vector(request: ScreenGenes, points: NDArray[np.float32]) -> tuple[NDArray[np.float64], int]:
-    """Return the mean vector of the goal's cells, shape ``(1 or 0, embedding_size)``, and their number."""
-    if request.goal is None:
-        return np.empty((0, points.shape[1])), 0
-    vectors = points[request.goal.mask(request.baseline.dataset)]
-    vectors = vectors[~np.isnan(vectors[:, 0])].astype(np.float64)
-    if not len(vectors):
-        msg = f"No cell with {request.goal.value!r} in column {request.goal.column!r} has a vector. Choose another."
-        raise RequestError(msg, "no-cells")
-    return vectors.mean(axis=0, keepdims=True), len(vectors)
-
-
 def _estimates(
-    context: Context, estimation: Estimation, cells: NDArray[np.int64]
-) -> Iterator[dict[str, NDArray[Any]]]:
+    context: Context, request: ScreenGenes, setting: Setting
+) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
     """Yield the estimates of cells in random order, so that the first ones to hold a gene are a random sample."""
-    model = estimation.apparatus.model
+    estimation = Estimation(setting.apparatus, setting.goals, request.effort)
+    model = setting.apparatus.model
+    cells = np.random.default_rng(request.seed).permutation(setting.cells)
     size = max(1, cells_per_chunk(model) // 4)
-    work = [np.sort(cells[start : start + size]) for start in range(0, len(cells), size)]
-    step = f"Estimating all deletions with {model.title}"
-    return context.map(partial(estimate_cells, estimation), work, step=step, sizes=[len(piece) for piece in work])
-
-
-def _confirm(
-    context: Context, estimation: Estimation, genes: pd.DataFrame, pairs: pd.DataFrame, points: NDArray[np.float32]
-) -> Confirmed:
-    """Delete the first genes of each ranking exactly, in the cells that were drawn for them."""
-    if pairs.empty:
-        return Confirmed.none()
-    tokens, edit = np.unique(pairs["token"].to_numpy(), return_inverse=True)
-    gene_of = genes.set_index("token")["gene_id"]
-    edits = [(Delete(gene_of[token]),) for token in tokens]
-    at_once = cells_per_chunk(estimation.apparatus.model)
-    work = some_pairs(pairs["cell"].to_numpy(), edit.ravel(), passes_per_chunk=at_once)
-    delete = partial(embed_edited, estimation.apparatus, edits)
+    first = max(1, size // 4)  # small, so that there is soon something to show
+    work = [np.sort(piece) for piece in np.split(cells, range(first, len(cells), size)) if len(piece)]
     sizes = [len(piece) for piece in work]
-    parts = context.map(delete, work, step="Confirming the first genes exactly", sizes=sizes, unit="deletions")
-    found = list(parts)
-    if not all(part["changed"].all() for part in found):
-        msg = "A deletion left a cell as it was that was read with the gene. Compute the screen again."
-        raise ModelError(msg, "changed-input")
-    after = np.concatenate([part["points"] for part in found])
-    return Confirmed.of(pairs, points[pairs["cell"]], after, estimation.goals)
+    step = f"Estimating all deletions with {model.title}"
+    yield from zip(sizes, context.map(partial(estimate_cells, estimation), work, step=step, sizes=sizes), strict=True)
+
+
+def _confirmations(context: Context, setting: Setting, pairs: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Delete genes exactly in the cells that were drawn for them; yield the pairs with what that did."""
+    if pairs.empty:
+        return
+    tokens, edit = np.unique(pairs["token"].to_numpy(), return_inverse=True)
+    edits = [(Delete(str(setting.vocabulary[token])),) for token in tokens]
+    at_once = cells_per_chunk(setting.apparatus.model)
+    work = some_pairs(pairs["cell"].to_numpy(), edit.ravel(), passes_per_chunk=at_once)
+    delete = partial(embed_edited, setting.apparatus, edits)
+    sizes, start = [len(piece) for piece in work], 0
+    for n, part in zip(
+        sizes,
+        context.map(delete, work, step="Confirming the first genes exactly", sizes=sizes, unit="deletions"),
+        strict=True,
+    ):
+        rows, start = pairs.iloc[start : start + n], start + n
+        if not part["changed"].all():
+            msg = "A deletion left a cell as it was that was read with the gene. Compute the screen again."
+            raise ModelError(msg, "changed-input")
+        before, after = setting.points[rows["cell"]], part["points"]
+        shift = shift_toward(setting.goals[0], before, after) if len(setting.goals) else np.nan
+        yield rows.assign(size_exact=one_minus_cosine(before, after), goal_exact=shift)
