@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from scfm_core.analyses.embed_cells import EmbedCells, cells_per_chunk
@@ -53,6 +54,15 @@ class HeldGenes:
     def n_holding(self, n_genes: int) -> NDArray[np.int64]:
         """Return how many of the cells hold each gene of the dataset, shape ``(n_genes,)``."""
         return np.bincount(self.genes, minlength=n_genes)
+
+
+def with_verdicts(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return a table in which a column of verdicts holds True, False and None and nothing that only equals them.
+
+    A table that was stored comes back with the verdicts as numpy's, and a missing one as NaN.
+    """
+    verdicts = [None if pd.isna(value) else bool(value) for value in table[column]]
+    return table.assign(**{column: pd.Series(verdicts, index=table.index, dtype=object)})
 
 
 def studied(context: Context, question: "PerturbGenes") -> Study:

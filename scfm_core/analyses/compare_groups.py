@@ -36,7 +36,7 @@ class GroupComparison:
     table
         One row per edit and group of the column: ``edit``, ``group``, ``asked`` (whether the question asks about it),
         ``n_holding`` (cells measured), ``effect`` (mean of 1 - cosine over them), ``typical`` (median of the random
-        genes of like abundance there), ``times_typical`` (effect over typical). NaN where no cell tried holds the edit.
+        genes of like abundance there, as measured), ``times_typical`` (effect over typical). NaN where no cell tried holds the edit.
     labels
         One row per edit and group asked about: ``edit``, ``group``, ``label`` (``"specific"``, ``"generic"`` or
         ``"cannot tell"``), ``ratio`` (``times_typical`` here over its median over the other groups where at least 5
@@ -123,7 +123,7 @@ class CompareGroups(Request[GroupComparison]):
             null_cells=self.null_cells,
         )
         found = context.compute(nested)
-        random = found.null["null_effect"].to_numpy(dtype=float)
+        random = found.null["null_measured"].to_numpy(dtype=float)
         typical = float(np.nanmedian(random)) if np.isfinite(random).any() else float("nan")
         effect, n_holding = float(found.effects["effect"].iloc[0]), int(found.effects["n_holding"].iloc[0])
         times = effect / typical if typical > 0 else float("nan")

@@ -18,7 +18,7 @@ from scfm_core.analyses.baseline_ranking import (
     percentiles,
     predict_scores,
 )
-from scfm_core.analyses.checked_cells import HeldGenes, Pairs, measure_pairs, read_held_genes, studied
+from scfm_core.analyses.checked_cells import HeldGenes, Pairs, measure_pairs, read_held_genes, studied, with_verdicts
 from scfm_core.analyses.measure_edits import EditedCells, apparatus_of
 from scfm_core.analyses.measure_random_genes import random_genes
 from scfm_core.analyses.perturb_genes import PerturbGenes
@@ -65,6 +65,9 @@ class BaselineExplanation:
     summary: pd.DataFrame
     edits: pd.DataFrame
     n_passes: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "edits", with_verdicts(self.edits, "explained"))
 
 
 @dataclass(frozen=True)
@@ -329,9 +332,7 @@ def _edits_table(rows: list[dict[str, Any]], labels: Sequence[str]) -> pd.DataFr
     columns = ["edit", "group", "model_percentile", "expected_percentile", "residual_z", "explained", "in_words"]
     order = {label: number for number, label in enumerate(labels)}
     rows = sorted(rows, key=lambda row: order[row["edit"]])
-    table = pd.DataFrame(rows, columns=columns)
-    table["explained"] = pd.Series([row["explained"] for row in rows], dtype=object)
-    return table
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _holders(held: HeldGenes, gene: int) -> NDArray[np.int64]:

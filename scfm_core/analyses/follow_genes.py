@@ -20,6 +20,7 @@ from scfm_core.request import Context, Request
 MOST_GENES = 200
 MIN_CELLS = 5  # in which the gene stands before and after, or all where fewer are asked for
 MIN_RANDOM = 5  # random edits under which a gene was seen, for a statement about it
+_ROUNDING = 1e-9  # a smaller spread, relative to the mean, is that of equal numbers
 _TYPES = {
     "edit": str,
     "group": str,
@@ -179,7 +180,8 @@ def compare_shifts(
         spread[compared] = np.nanstd(shifts[:, compared], axis=0, ddof=1)
         as_far = (shifts[:, compared] >= mine[compared]).sum(axis=0)
         p[compared] = (1 + as_far) / (1 + n_random[compared])
-    z = np.divide(mine - mean, spread, out=np.full(len(genes), np.nan), where=spread > 0)
+    differ = spread > _ROUNDING * mean
+    z = np.divide(mine - mean, spread, out=np.full(len(genes), np.nan), where=differ)
     table = pd.DataFrame(
         {
             "gene": genes,

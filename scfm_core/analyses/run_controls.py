@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scfm_core.analyses.checked_cells import HeldGenes, Pairs, measure_pairs, read_held_genes, studied
+from scfm_core.analyses.checked_cells import HeldGenes, Pairs, measure_pairs, read_held_genes, studied, with_verdicts
 from scfm_core.analyses.control_edits import (
     embed_silent,
     equal_bits,
@@ -87,6 +87,9 @@ class Controls:
 
     table: pd.DataFrame
     n_passes: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "table", with_verdicts(self.table, "passed"))
 
 
 @dataclass(frozen=True)
@@ -324,7 +327,6 @@ def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     empty |= dict.fromkeys(("effect", "null_mean", "null_sd", "z", "p_empirical"), float("nan"))
     filled = [empty | row | {"expected": _EXPECTED[row["kind"]]} for row in rows]
     table = pd.DataFrame(filled, columns=list(_COLUMNS))
-    table["passed"] = pd.Series([row["passed"] for row in filled], dtype=object)
     order = {kind: number for number, kind in enumerate(_EXPECTED)}
     key = table["kind"].map(order)
     groups = table["group"].map({name: number for number, name in enumerate(dict.fromkeys(table["group"]))})
