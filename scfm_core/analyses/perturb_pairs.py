@@ -76,8 +76,8 @@ class PairInteractions:
           ``reason``.
 
         Where a model reads ranks no pair adds up: one deletion moves all genes behind it by one place, two move them by
-        two, and a network need not answer to both in proportion. So it is the random pairs that tell, not 0. A pair that
-        no cell of a group holds together has NaN for all of these.
+        two, and a network need not answer to both in proportion. So it is the random pairs that tell, not 0. A pair
+        that no cell of a group holds together has NaN for all of these.
     null
         One row per random pair: ``edit_a``, ``edit_b``, ``group``; ``null_a``, ``null_b`` (symbols); ``size_beyond``
         and ``vector_beyond`` as they were compared. NaN where too few cells hold both, or where the comparison of this
