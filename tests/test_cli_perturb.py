@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from scfm_core.analyses.export_dataset import to_anndata, write_h5ad
 from scfm_core.analyses.perturb_genes import ALL_HOLDING, PerturbGenes
 from scfm_core.cli import cli, perturb_matched
-from scfm_core.cli.perturb_matched import matched_question
 from scfm_core.cli.perturb_options import KINDS
+from scfm_core.cli.perturb_question import matched_question
 from scfm_core.errors import RequestError
 from scfm_core.tokens import Activate, Delete, Inhibit, Overexpress, Scale
 from scfm_core.workspace import Workspace

@@ -1,6 +1,7 @@
 """What a perturbation showed, as a card of plain sentences that a reader can repeat; knows tables, no models.
 
-`perturbation_phrases` says names and numbers, `perturbation_verdicts` compares with random genes, donors and baselines.
+`perturbation_phrases` says names and numbers, `perturbation_verdicts` sets beside random genes, donors and PCA,
+`perturbation_doubts` says what speaks against it.
 """
 
 from dataclasses import dataclass
@@ -8,6 +9,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from scfm_core.analyses.perturbation_doubts import (
+    comparison_sentence,
+    control_warnings,
+    controls_sentence,
+    explained_away,
+    explained_sentence,
+    failed_controls,
+    warnings_of,
+)
 from scfm_core.analyses.perturbation_phrases import (
     Row,
     counted,
@@ -25,19 +35,12 @@ from scfm_core.analyses.perturbation_verdicts import (
     against_random_genes,
     baseline_clause,
     baseline_sentence,
-    comparison_sentence,
-    control_warnings,
-    controls_sentence,
     donors_clause,
     donors_sentence,
-    explained_sentence,
-    failed_controls,
     goal_of,
     no_more_clause,
     random_clause,
-    row_of,
     verdict_of,
-    warnings_of,
 )
 
 if TYPE_CHECKING:
@@ -123,7 +126,7 @@ def card(
     failed = failed_controls(row, goal, controls)
     warned = warnings_of(row, goal, donors)
     if verdict_of(row if goal is None else goal) != "no more":
-        warned += _explained_away(row, comparison, explained)
+        warned += explained_away(row, comparison, explained)
     warned += control_warnings(row, goal, controls)
     return Card(
         headline=_headline(row, goal, baseline),
@@ -175,8 +178,10 @@ def _does(row: Row, goal: Row | None, *, found: bool) -> str:
         share = goal["share_toward"] if toward else 1 - goal["share_toward"]
         return f"moves {percent(share)} of {_which(row)} {direction}"
     size = f"moves the vectors of {_which(row)} by {three_digits(row['effect'])}"
+    if not found:
+        return f"{size},"
     switching = row.get("share_switching")
-    if not found or not known(switching) or not row.get("n_switching"):
+    if not known(switching) or not row.get("n_switching"):
         return size
     most = f", most of these to {short(row['switch_to'])}" if row.get("switch_to") else ""
     return f"{size}, and {percent(float(switching or 0))} of them change their identity{most}"
@@ -241,16 +246,3 @@ def _alternatives(row: Row, shifts: pd.DataFrame | None) -> list[Row]:
     mine = (shifts["edit"] == row["edit"]) & (shifts["group"].astype(str) == str(row["group"]))
     others = shifts[mine & (shifts["role"] != "goal")]
     return [other for other in others.to_dict("records") if known(other["shift"])]
-
-
-def _explained_away(
-    row: Row, comparison: "GroupComparison | None", explained: "BaselineExplanation | None"
-) -> list[str]:
-    said = []
-    label = row_of(comparison.labels, row) if comparison is not None else None
-    if label is not None and label["label"] == "generic":
-        said.append("The gene moves other groups as much: read it as a property of the gene, not of these cells.")
-    account = row_of(explained.edits, row) if explained is not None else None
-    if account is not None and account["explained"] is not None and bool(account["explained"]):
-        said.append("What is known without the model already explains the size of this effect.")
-    return said

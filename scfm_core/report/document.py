@@ -29,6 +29,7 @@ th, td { padding: 5px 9px; border-bottom: 1px solid #e4e8ec; vertical-align: top
 th { color: #55606d; font-weight: 600; border-bottom: 1.5px solid #b6bfc9; vertical-align: bottom; text-align: left; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 th.number { white-space: normal; }
+td.words { min-width: 15em; overflow-wrap: anywhere; }
 td.text { overflow-wrap: break-word; max-width: 24em; }
 figure { margin: 18px 0 26px; break-inside: avoid; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fit, minmax(430px, 1fr)); gap: 8px 40px; }

@@ -93,6 +93,7 @@ TITLES = {
 }
 _LONGEST_TEXT = 400
 _SHARES = ("share_holding", "share_switching", "null_switching", "share_toward")
+_IN_WORDS = ("reason", "in_words", "expected", "genes")
 _EXPLAINED = ("explained_identity", "explained_pca", "explained_together")
 _PERCENTILES = ("model_percentile", "expected_percentile")
 
@@ -108,10 +109,10 @@ def table_of(table: pd.DataFrame, columns: Sequence[str], *, most: int = 60) -> 
     if "group" in shown and table["group"].nunique() == 1:
         shown.remove("group")
         group = f"All rows: {short(table['group'].iloc[0])}."
-    numeric = {name for name in shown if name == "interval" or _is_numeric(table[name])}
-    head = [tag("th", title_of(name), class_="number" if name in numeric else "text") for name in shown]
+    kinds = {name: _kind(table, name) for name in shown}
+    head = [tag("th", title_of(name), class_=kinds[name]) for name in shown]
     rows = [
-        tag("tr", *(tag("td", _cell(row, name), class_="number" if name in numeric else "text") for name in shown))
+        tag("tr", *(tag("td", _cell(row, name), class_=kinds[name]) for name in shown))
         for row in table.iloc[:most].to_dict("records")
     ]
     left_out = len(table) - most
@@ -159,5 +160,8 @@ def _is_there(table: pd.DataFrame, name: str) -> bool:
     return source in table and bool(table[source].map(lambda value: known(value) and value != "").any())
 
 
-def _is_numeric(column: "pd.Series[Any]") -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+def _kind(table: pd.DataFrame, name: str) -> str:
+    """Return how a column is set: a number, a name, or words that need room."""
+    if name == "interval" or (pd.api.types.is_numeric_dtype(table[name]) and table[name].dtype != bool):
+        return "number"
+    return "words" if name in _IN_WORDS else "text"
