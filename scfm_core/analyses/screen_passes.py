@@ -69,28 +69,31 @@ def known_gene_ids(apparatus: Apparatus) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """A model on a dataset, the goal states, shape ``(1 or 0, embedding_size)``, and the kind of edit, see `EDITS`."""
+    """A model on a dataset, and what it measures.
+
+    Attributes
+    ----------
+    goals
+        The goal state, shape ``(1 or 0, embedding_size)``.
+    kind
+        Of edit, see `EDITS`.
+    cells, before
+        Positions of the cells in the dataset, ascending, shape ``(n_cells,)``, and their vectors without an edit.
+    """
 
     apparatus: Apparatus
     goals: NDArray[np.float64]
     kind: str
+    cells: NDArray[np.int64]
+    before: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class ExactWork:
-    """One piece of exact edits.
-
-    Attributes
-    ----------
-    gene_ids
-        The genes, each edited alone; ``passes`` says which in which cell.
-    before
-        Vectors of ``passes.cells`` without an edit, shape ``(n_cells, embedding_size)``.
-    """
+    """One piece of exact edits: genes, each edited alone, and which is edited in which cell."""
 
     gene_ids: tuple[str, ...]
     passes: Passes
-    before: NDArray[np.float32]
 
 
 def measure_exactly(measurement: Measurement, work: ExactWork) -> dict[str, NDArray[Any]]:
@@ -107,7 +110,7 @@ def measure_exactly(measurement: Measurement, work: ExactWork) -> dict[str, NDAr
     found = embed_edited(measurement.apparatus, edits, passes)
     changed, after = found["changed"], found["points"]
     size, goal = np.full((2, len(passes)), np.nan)
-    before = work.before[passes.cell_of_pair[changed]]
+    before = measurement.before[np.searchsorted(measurement.cells, passes.cells[passes.cell_of_pair[changed]])]
     size[changed] = one_minus_cosine(before, after)
     if len(measurement.goals):
         goal[changed] = shift_toward(measurement.goals[0], before, after)
