@@ -139,10 +139,11 @@ def _table(names: list[str], tested: dict[int, set[str]], hits: tuple[str, ...],
     found = {each[0]: each[1:] for each in zip(*calc_pvalues(set(hits), tested, universe), strict=True)}
     rows = []
     for number, genes in tested.items():
-        without = (1.0, _odds_of_none(len(genes), len(hits), len(universe)), 0, len(genes), set())
-        p, odds_ratio, overlap, n_set, shared = found.get(number, without)
-        row = (names[number], overlap, n_set, len(hits), len(universe), odds_ratio, p)
-        rows.append((*row, np.nan, ";".join(symbol for symbol in hits if symbol in shared)))
+        without = (1.0, _odds_of_none(len(genes), len(hits), len(universe)))
+        p, odds_ratio = found.get(number, without)[:2]
+        shared = [symbol for symbol in hits if symbol in genes]
+        row = (names[number], len(shared), len(genes), len(hits), len(universe), odds_ratio, p)
+        rows.append((*row, np.nan, ";".join(shared)))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["p_adjusted"] = false_discovery_control(table["p"].clip(0, 1))
     order = np.lexsort((table["term"], -table["odds_ratio"], table["p"]))
