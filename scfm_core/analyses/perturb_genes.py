@@ -62,9 +62,9 @@ class PerturbationEffects:
           ``null_sd`` of the ``n_null`` random genes at this edit's abundance; ``z``; ``p_empirical``, one-sided, and
           ``p_low`` to ``p_high``, where it would lie had other cells been drawn (95 %);
         - ``n_donors``, ``donors_agree`` (donors in which the edit moves cells more than the mean random gene),
-          ``p_donors`` (paired t-test over donor means; not to be read alone), ``p`` (the larger of the two, or ``p_empirical`` without
-          donors), ``evidence`` (``"donors"`` or ``"cells"``: exploratory), ``p_adjusted`` (Benjamini-Hochberg over all
-          rows with a p);
+          ``p_donors`` (paired t-test over donor means; not to be read alone), ``p`` (the larger of the two, or
+          ``p_empirical`` without donors), ``evidence`` (``"donors"`` or ``"cells"``: exploratory), ``p_adjusted``
+          (Benjamini-Hochberg over all rows with a p);
         - ``match_distance`` and ``match_quality`` (``"close"``, ``"one-sided"``, ``"loose"``, or empty);
         - ``share_switching``: share of the holding cells whose nearest unperturbed cells are of another type than
           before; ``switch_to``, the commonest new type; ``n_switching``; ``null_switching``, mean share under random
