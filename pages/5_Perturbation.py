@@ -43,14 +43,13 @@ class Mode:
 MODES = {
     "Chosen genes": Mode(_perturb_chosen.controls, _perturb_answer.beside, _perturb_answer.below),
     "Pairs": Mode(_perturb_pairs.controls, _perturb_paired.beside, _perturb_paired.below),
-    "Every gene": Mode(_perturb_screen.controls, _perturb_screened.beside),
+    "Screen": Mode(_perturb_screen.controls, _perturb_screened.beside),
     "As the authors": Mode(_perturb_authors.controls, _perturb_readout.beside),
 }
 HELP = (
     "Chosen genes: edited, beside random genes of like abundance and beside PCA. Pairs: what two genes do together "
-    "beyond the sum of the two. Every gene: all deletions estimated from a few passes, the first ones computed "
-    "exactly. As the authors: genes deleted, overexpressed, inhibited or activated, and compared as the authors of "
-    "Geneformer do."
+    "beyond the sum of the two. Screen: many genes one by one, ranked. As the authors: genes deleted, overexpressed, "
+    "inhibited or activated, and compared as the authors of Geneformer do."
 )
 
 

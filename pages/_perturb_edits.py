@@ -1,5 +1,6 @@
 """What can be done to a gene in a model's input, in words, and the choice of it; knows no question."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,15 +95,21 @@ def reads_values(model: ModelSpec) -> bool:
     return "scale" in model.gene_edits
 
 
-def choose_kind(model: ModelSpec, key: str) -> EditChoice:
-    """Let be chosen what is done, of what the model can do, and say what it means."""
-    offered = [kind for kind in KINDS if kind in model.gene_edits]
+def choose_kind_name(model: ModelSpec, key: str, kinds: Sequence[str] = tuple(KINDS)) -> str:
+    """Let the kind of edit be chosen, of what the model can do, and say what it means."""
+    offered = [kind for kind in kinds if kind in model.gene_edits]
     kind = st.selectbox(
         "What is done", offered, format_func=lambda name: KINDS[name].title, key=f"{key}:kind:{len(offered)}",
         persist_state="session",
     )  # fmt: skip
     words = KINDS[kind]
     st.caption(words.in_values if reads_values(model) else words.in_ranks)
+    return str(kind)
+
+
+def choose_kind(model: ModelSpec, key: str) -> EditChoice:
+    """Let be chosen what is done, and how strongly."""
+    kind = choose_kind_name(model, key)
     if kind in ("inhibit", "activate"):
         quartiles = st.segmented_control(
             "By how many quarters", [1, 2, 3], default=1, required=True, key=f"{key}:quartiles",

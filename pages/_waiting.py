@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,12 +22,15 @@ _LOG_LINES = 60
 logger = logging.getLogger(__name__)
 
 
-def answer(request: Request[ResultT], *, place: str = "") -> ResultT | None:
+def answer(
+    request: Request[ResultT], *, place: str = "", so_far: Callable[[ResultT], None] | None = None
+) -> ResultT | None:
     """Return the answer; or show how far it is, and return None.
 
     The page goes on without the answer and is run again when it is there. A stopped or failed job is not started
     again by itself: its reason and a button stand in the place of the answer. Two places of a page that wait for the
-    same answer need different names in ``place``.
+    same answer need different names in ``place``. Where ``so_far`` is given, it shows what there is of the answer while
+    the job runs, and what was kept of it when the job was stopped.
     """
     job = _known_job(request)
     if job is None:
@@ -38,10 +41,11 @@ def answer(request: Request[ResultT], *, place: str = "") -> ResultT | None:
             return None
     _wait(job)
     if not job.finished:
-        _watch(job, place)
+        _watch(job, place, so_far)
         return None
     if job.error is not None:
         _show_failure(job, place)
+        _show_so_far(job, so_far)
         return None
     return job.result()
 
@@ -114,9 +118,20 @@ def _wait(job: Job[Any]) -> None:
 
 
 @st.fragment(run_every=_POLL_SECONDS)
-def _watch(job: Job[Any], place: str) -> None:
+def _watch(job: Job[Any], place: str, so_far: Callable[[Any], None] | None) -> None:
     if job.finished:
         st.rerun()
+    _show_progress(job, place)
+    _show_so_far(job, so_far)
+
+
+def _show_so_far(job: Job[Any], so_far: Callable[[Any], None] | None) -> None:
+    if so_far is not None and job.partial is not None:
+        with errors_as_text():
+            so_far(job.partial)
+
+
+def _show_progress(job: Job[Any], place: str) -> None:
     with errors_as_text(), st.container(border=True, key=f"waiting-{job.id}-{place}"):
         progress = job.progress
         if time.monotonic() - job.started < _DETAILS_AFTER_SECONDS:
