@@ -13,7 +13,7 @@ from scfm_core.analyses.measure_edits import apparatus_of
 from scfm_core.analyses.perturb_genes import PerturbGenes
 from scfm_core.analyses.perturbation_null import generator
 from scfm_core.analyses.perturbation_passes import Apparatus
-from scfm_core.analyses.perturbation_study import Edit, column_of, labels_of
+from scfm_core.analyses.perturbation_study import ALL_CELLS, Edit, column_of, labels_of
 from scfm_core.cell_set import CellSet
 from scfm_core.errors import RequestError
 from scfm_core.request import Context, Request
@@ -25,6 +25,7 @@ MIN_HOLDING = 5  # cells, for a group to count
 MOST_HOLDING = 16  # cells of each group are tried until so many hold an edit
 MOST_CELLS = 480  # of each group are tried
 _CELLS_TRIED_AT_ONCE = 48
+_NONE = {"n_holding": 0, "effect": float("nan"), "typical": float("nan"), "times_typical": float("nan")}
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ class GroupComparison:
     ----------
     table
         One row per edit and group of the column: ``edit``, ``group``, ``asked`` (whether the question asks about it),
-        ``n_holding`` (cells measured), ``effect`` (mean of 1 - cosine over them), ``typical`` (median of the random
-        genes of like abundance there, as measured), ``times_typical`` (effect over typical). NaN where no cell tried holds the edit.
+        ``n_holding`` (cells measured), ``effect`` (mean of 1 - cosine over them), ``typical`` (median over random genes
+        of like abundance there, as measured), ``times_typical`` (effect over typical). NaN where no cell tried holds
+        the edit.
     labels
         One row per edit and group asked about: ``edit``, ``group``, ``label`` (``"specific"``, ``"generic"`` or
         ``"cannot tell"``), ``ratio`` (``times_typical`` here over its median over the other groups where at least 5
@@ -93,42 +95,49 @@ class CompareGroups(Request[GroupComparison]):
         column = comparison_column(question)
         rows: list[dict[str, Any]] = []
         n_passes = 0
-        for group, cells, asked in _groups(context, question, column):
-            for number, label in enumerate(labels):
-                sample = _enough_cells(context, (apparatus, edits[number]), cells)
-                measured, n = self._measure(context, (group, number), sample)
-                rows.append({"edit": label, "group": group, "asked": asked} | measured)
+        groups = _groups(context, question, column)
+        for number, label in enumerate(labels):
+            samples = {name: _enough_cells(context, (apparatus, edits[number]), cells) for name, cells, _ in groups}
+            measured: dict[str, dict[str, Any]] = {}
+            for cells, group_by in _together(question, column, samples):
+                found, n = self._measure(context, number, (cells, group_by))
+                measured |= found
                 n_passes += n
+            named = [{"edit": label, "group": name, "asked": asked} for name, _, asked in groups]
+            rows += [row | measured.get(str(row["group"]), _NONE) for row in named]
         table = pd.DataFrame(rows)
         order = {label: number for number, label in enumerate(labels)}
         table = table.sort_values("edit", key=lambda names: names.map(order), kind="stable", ignore_index=True)
         return GroupComparison(table, label_groups(table, column), column, n_passes)
 
     def _measure(
-        self, context: Context, where: tuple[str, int], cells: NDArray[np.int64]
-    ) -> tuple[dict[str, Any], int]:
-        """Make one edit in some cells of a group, and in the same way edits of random genes; none where no cell is."""
-        group, number = where
-        empty = {"n_holding": 0, "effect": float("nan"), "typical": float("nan"), "times_typical": float("nan")}
-        if not len(cells):
-            return empty, 0
+        self, context: Context, number: int, where: tuple[CellSet, str | None]
+    ) -> tuple[dict[str, dict[str, Any]], int]:
+        """Make one edit in some groups of cells, and in the same way edits of random genes."""
+        cells, group_by = where
         nested = replace(
             self.question,
             edits=(self.question.edits[number],),
-            cells=CellSet.from_positions(group, cells, self.question.baseline.dataset.n_cells),
-            group_by=None,
+            cells=cells,
+            group_by=group_by,
             goal=None,
             alternatives=(),
             null_genes=self.null_genes,
             null_cells=self.null_cells,
         )
         found = context.compute(nested)
-        random = found.null["null_measured"].to_numpy(dtype=float)
-        typical = float(np.nanmedian(random)) if np.isfinite(random).any() else float("nan")
-        effect, n_holding = float(found.effects["effect"].iloc[0]), int(found.effects["n_holding"].iloc[0])
-        times = effect / typical if typical > 0 else float("nan")
-        row = {"n_holding": n_holding, "effect": effect, "typical": typical, "times_typical": times}
-        return row, found.n_passes
+        rows = {}
+        for _, row in found.effects.iterrows():
+            group, effect = str(row["group"]), float(row["effect"])
+            random = found.null.loc[found.null["group"] == group, "null_measured"].to_numpy(dtype=float)
+            typical = float(np.nanmedian(random)) if np.isfinite(random).any() else float("nan")
+            rows[group] = {
+                "n_holding": int(row["n_holding"]),
+                "effect": effect,
+                "typical": typical,
+                "times_typical": effect / typical if typical > 0 else float("nan"),
+            }
+        return rows, found.n_passes
 
 
 def comparison_column(question: PerturbGenes) -> str:
@@ -219,6 +228,23 @@ def _groups(context: Context, question: PerturbGenes, column: str) -> list[tuple
         cells = generator(question.seed, str(name), "other group").permutation(np.flatnonzero(free & (values == name)))
         if str(name) not in study.group_names:
             found.append((str(name), cells, False))
+    return found
+
+
+def _together(
+    question: PerturbGenes, column: str, samples: dict[str, NDArray[np.int64]]
+) -> list[tuple[CellSet, str | None]]:
+    """Return the cells to measure in one go, and by which column they fall into groups."""
+    n_cells = question.baseline.dataset.n_cells
+    chosen = question.cells.label if question.cells is not None else ALL_CELLS
+    alone = [] if question.group_by is not None else [chosen]
+    found: list[tuple[CellSet, str | None]] = [
+        (CellSet.from_positions(name, samples[name], n_cells), None) for name in alone if len(samples[name])
+    ]
+    rest = [some for name, some in samples.items() if name not in alone]
+    others = np.concatenate([np.empty(0, dtype=np.int64), *rest])
+    if len(others):
+        found.append((CellSet.from_positions("the groups compared", others, n_cells), column))
     return found
 
 

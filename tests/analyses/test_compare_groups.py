@@ -43,6 +43,7 @@ def test_a_hub_is_generic_and_a_gene_that_acts_in_one_type_is_specific_there(eng
     assert table["asked"].all()
 
 
+@pytest.mark.slow
 def test_ordinary_genes_are_seldom_called_specific(engine, dataset):
     held = [number for number in ORDINARY if (dataset.expression(GENES[number]) > 0).mean() > 0.4][:15]
     asked = question(dataset, *(gene(number) for number in held), cells=CellSet.where(dataset, "type", "A"))

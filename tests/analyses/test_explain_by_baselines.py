@@ -5,9 +5,10 @@ import pytest
 
 from scfm_core.analyses.baseline_ranking import predict_scores
 from scfm_core.analyses.embed_cells import EmbedCells
-from scfm_core.analyses.explain_by_baselines import ExplainByBaselines, spread_over
+from scfm_core.analyses.explain_by_baselines import ExplainByBaselines
 from scfm_core.analyses.fit_model import FitModel
 from scfm_core.analyses.perturb_genes import PerturbGenes
+from scfm_core.analyses.ranked_genes import spread_over
 from scfm_core.cell_set import CellSet
 from scfm_core.errors import RequestError
 from scfm_core.genes import find_genes

@@ -234,6 +234,7 @@ def test_numbers_out_of_range_are_refused(dataset):
         RunControls(question, null_genes=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["pca", "scfm-mini"])
 def test_the_models_that_come_along(engine, tiny_dataset, key):
     cells = CellSet.where(tiny_dataset, "cell_type", "CD14+ monocyte")
