@@ -19,6 +19,7 @@ from scfm_core.plots.figure import (
     Points,
     Rule,
     Solid,
+    Symbol,
     grouped_number,
     one_line,
     plain_number,
@@ -33,8 +34,8 @@ MAX_ROWS = 40
 _ESTIMATED, _EXACT = "#0072B2", "#E69F00"
 _RANK = {"size": "rank", "goal": "goal_rank"}
 _CAVEAT = (
-    "Estimated or exact, this is a movement of the model's vector after a token was taken out, not a measured response "
-    "of a cell. A gene can stand out because the model reads it strongly, without any role in the cell."
+    "Estimated or exact, this is a movement of the model's vector after an edit of its input, no experiment: no cell "
+    "was measured. A gene can stand out because the model reads it strongly, without any role in the cell."
 )
 
 
@@ -61,12 +62,16 @@ def first_genes(screen: "GeneScreen", *, by: Ranking = "size", n_genes: int = 20
         raise RequestError(msg, "no-genes")
     at = np.arange(len(rows), dtype=np.float64)
     estimate, exact = (rows[f"{by}_{kind}"].to_numpy(dtype=np.float64) for kind in ("estimate", "exact"))
-    known = np.isfinite(exact)
-    marks: list[Mark] = [_dots(rows, estimate, at, _ESTIMATED, "estimated, all cells that hold the gene")]
+    known, estimated = np.isfinite(exact), np.isfinite(estimate)
+    marks: list[Mark] = []
+    if estimated.any():
+        words = "estimated, all cells that hold the gene"
+        marks.append(_dots(rows[estimated], estimate[estimated], at[estimated], _ESTIMATED, words))
     if known.any():
         marks.append(_dots(rows[known], exact[known], at[known], _EXACT, "exact, cells drawn", symbol="diamond"))
     if by == "goal":
         marks.insert(0, Rule(at=0.0, axis="x"))
+    limits = _limits(np.concatenate([estimate[estimated], exact[known]]))
     ticks = tuple(
         (float(place), f"{one_line(symbol, longest=20)} (n = {grouped_number(n)})")
         for place, symbol, n in zip(at, rows["symbol"], rows["n_cells"], strict=True)
@@ -75,16 +80,16 @@ def first_genes(screen: "GeneScreen", *, by: Ranking = "size", n_genes: int = 20
     return Figure(
         panels=(
             Panel(
-                x=Axis(title=_title(screen, by), limits=_limits(np.concatenate([estimate, exact[known]])), grid=True),
+                x=Axis(title=_title(screen, by), limits=limits, grid=True),
                 y=Axis(title="Gene (n: cells that hold it)", limits=(len(rows) - 0.4, -0.6), ticks=ticks),
                 marks=tuple(marks),
             ),
         ),
-        title=f"{', '.join(one_line(name, longest=16) for name in rows['symbol'][:3])} {words}, by the estimate "
-        f"(n\u00a0=\u00a0{grouped_number(screen.n_cells)} cells)",
-        caption="Means over the cells that hold a gene. Blue: estimated, over all of them. Orange: deleted exactly, in "
-        f"at most {grouped_number(screen.confirm_cells)} of them, drawn at random. Genes that less than a tenth of the "
-        "cells hold are not ranked.",
+        title=f"{', '.join(one_line(name, longest=16) for name in rows['symbol'][:3])} {words}"
+        f"{', by the estimate' if estimated.any() else ''} (n\u00a0=\u00a0{grouped_number(screen.n_cells)} cells)",
+        caption=_so_far(screen, "Means over the cells that hold a gene. Blue: estimated, over all of them. Orange: "
+        f"edited exactly, in at most {grouped_number(screen.confirm_cells)} of them, drawn at random. Genes that less "
+        "than a tenth of the cells hold are not ranked."),
         caveat=_CAVEAT,
         height_mm=float(np.clip(40 + 5.5 * len(rows), 70, 240)),
         legend="below",
@@ -103,11 +108,12 @@ def estimate_against_exact(screen: "GeneScreen", *, by: Ranking = "size") -> Fig
     columns = [f"{by}_exact", f"{by}_estimate_there"]
     rows = screen.table[screen.table["n_exact"] > 0].dropna(subset=columns)
     if rows.empty:
-        msg = "No gene of this screen was deleted exactly. Ask for genes to be confirmed."
+        msg = "No gene of this screen has both an estimate and an exact value. Ask for genes to be confirmed."
         raise RequestError(msg, "not-confirmed")
     exact, estimate = (rows[name].to_numpy(dtype=np.float64) for name in columns)
     limits = _limits(np.concatenate([exact, estimate]))
     ends = np.array(limits)
+    noun = "deletion" if screen.edit == "delete" else "edit"
     spearman = screen.size_agreement if by == "size" else screen.goal_agreement
     label = f"confirmed gene (n = {grouped_number(len(rows))})"
     return Figure(
@@ -121,7 +127,7 @@ def estimate_against_exact(screen: "GeneScreen", *, by: Ranking = "size") -> Fig
                 ),
             ),
         ),
-        title=f"Estimate and exact deletion of {grouped_number(len(rows))} genes: Spearman correlation "
+        title=f"Estimate and exact {noun} of {grouped_number(len(rows))} genes: Spearman correlation "
         f"{plain_number(spearman)}",
         caption="Each point is a gene among the first of a ranking, both means taken over the same cells: at most "
         f"{grouped_number(screen.confirm_cells)} that hold it, drawn at random. The first genes lie close together, so "
@@ -151,6 +157,11 @@ def _dots(
     return Points(x=x, y=y, colour=Solid(colour), size=8.0, symbol=symbol, label=label, hover=hover)
 
 
+def _so_far(screen: "GeneScreen", caption: str) -> str:
+    """Say before all else what a screen that still runs rests on."""
+    return f"{screen.so_far.rstrip('.')}. {caption}" if screen.so_far else caption
+
+
 def _title(screen: "GeneScreen", by: Ranking, kind: str = "") -> str:
     what = "Size of the shift" if by == "size" else f"Shift toward {one_line(screen.goal, longest=24)}"
     measure = "1 - cosine" if by == "size" else "change of cosine"
@@ -171,6 +182,8 @@ _P = {"size": "size_p", "goal": "goal_p"}
 def screen_volcano(screen: "GeneScreen", by: Ranking = "goal") -> Figure:
     """Draw every gene of a screen: what it does against its p among the screened genes of like abundance.
 
+    The place is that of the value that p rests on: the estimate where there is one, else the exact value.
+
     Raises
     ------
     RequestError
@@ -178,7 +191,8 @@ def screen_volcano(screen: "GeneScreen", by: Ranking = "goal") -> Figure:
     """
     _require(screen, by)
     table = screen.table
-    values = np.where(table["method"] == "exact", table[f"{by}_exact"], table[f"{by}_estimate"]).astype(np.float64)
+    estimate, exact = (table[f"{by}_{kind}"].to_numpy(dtype=np.float64) for kind in ("estimate", "exact"))
+    values = np.where(np.isfinite(estimate), estimate, exact)  # what p rests on
     rows, values = table[np.isfinite(values)].reset_index(drop=True), values[np.isfinite(values)]
     if rows.empty:
         msg = "No gene of this screen has a value. Choose more cells, or cells more alike."
@@ -197,7 +211,7 @@ def screen_volcano(screen: "GeneScreen", by: Ranking = "goal") -> Figure:
             ),
         ),
         title=_volcano_title(screen, by, picture),
-        caption=_volcano_caption(screen, rows, picture),
+        caption=_so_far(screen, _volcano_caption(rows, picture)),
         caveat=_CAVEAT,
         height_mm=98.0,
         legend="below",
@@ -207,12 +221,13 @@ def screen_volcano(screen: "GeneScreen", by: Ranking = "goal") -> Figure:
 def _screen_points(rows: pd.DataFrame, picture: Volcano) -> list[Mark]:
     """Return the genes without a p, those above .05, then those below, estimated and exact ones apart."""
     exact = (rows["method"] == "exact").to_numpy()
-    kinds = (
+    also = "confirmed exactly" if rows["size_estimate"].notna().any() else "exact"
+    kinds: tuple[tuple[Any, str, str, Symbol], ...] = (
         (~picture.tested, NO_VALUE, "not tested", "cross"),
         (picture.tested & ~picture.passed & ~exact, MUTED, "estimated, not below 0.05", "circle"),
-        (picture.tested & ~picture.passed & exact, MUTED, "exact, not below 0.05", "diamond"),
+        (picture.tested & ~picture.passed & exact, MUTED, f"{also}, not below 0.05", "diamond"),
         (picture.passed & ~exact, _ESTIMATED, "estimated, adjusted p < 0.05", "circle"),
-        (picture.passed & exact, _EXACT, "exact, adjusted p < 0.05", "diamond"),
+        (picture.passed & exact, _EXACT, f"{also}, adjusted p < 0.05", "diamond"),
     )
     marks: list[Mark] = []
     for chosen, colour, words, symbol in kinds:
@@ -233,13 +248,18 @@ def _volcano_title(screen: "GeneScreen", by: Ranking, picture: Volcano) -> str:
     return f"{n_toward} of {n_tested} genes shift the cells toward {goal}, {n_away} away from it ({n})"
 
 
-def _volcano_caption(screen: "GeneScreen", rows: pd.DataFrame, picture: Volcano) -> str:
-    n_exact = int((rows["method"] == "exact").sum())
+def _volcano_caption(rows: pd.DataFrame, picture: Volcano) -> str:
+    n_untested = int((~picture.tested).sum())
+    n_exact, n_estimated = int((rows["method"] == "exact").sum()), int(rows["size_estimate"].notna().sum())
     sentences = [
         "Each point is one gene, its mean over the cells that hold it. p compares it with the screened genes of like "
         "abundance, over cells: exploratory. The line corrects it after Benjamini and Hochberg.",
-        f"Deleted exactly: {grouped_number(n_exact)}; the others are first-order estimates.",
-        f"Genes without a p, drawn at p\u00a0=\u00a01: {grouped_number((~picture.tested).sum())}."
-        if not picture.tested.all() else "",
-    ]  # fmt: skip
+        f"Places and p of {grouped_number(n_estimated)} genes are first-order estimates; "
+        f"{grouped_number(n_exact)} were edited exactly."
+        if n_estimated
+        else f"All {grouped_number(n_exact)} genes were edited exactly.",
+        f"Genes that too few cells hold for a p, drawn at p\u00a0=\u00a01: {grouped_number(n_untested)}."
+        if n_untested
+        else "",
+    ]
     return " ".join(sentence for sentence in sentences if sentence)

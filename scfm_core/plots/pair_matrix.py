@@ -33,11 +33,13 @@ _TITLES = {
     "size": "Size beyond the sum of the two shifts (1\u00a0-\u00a0cosine)",
 }
 _MEANING = {
-    "vector": "The colour is the length of the part of the joint shift that adding the two single shifts leaves "
-    "unexplained, as a share of the lengths of the two; 0: exactly the sum.",
-    "size": "The colour is how much larger (red) or smaller (blue) the joint shift is than the sum of the two single "
-    "shifts, as vectors; 0: as large as the sum.",
+    "vector": "The colour is the length of the part of the joint shift that adding the two single shifts leaves over, "
+    "as a share of the lengths of the two; 0: exactly the sum.",
+    "size": "The colour is how much further (red) or less far (blue) both together move the cells than the sum of the "
+    "two single shifts would; 0: as far.",
 }
+_COLUMNS = {"vector": ("vector_p_adjusted", "vector_null_mean", "vector_n_null"),
+            "size": ("p_adjusted", "null_mean", "n_null")}  # fmt: skip
 
 
 def pair_matrix(pairs: "PairInteractions", group: str, by: Measure = "vector") -> Figure:
@@ -73,7 +75,8 @@ def pair_matrix(pairs: "PairInteractions", group: str, by: Measure = "vector") -
     values[line, column] = measured
     for number, (_, row) in enumerate(rows.iterrows()):
         words[line[number]][column[number]] = _hover(row)
-    passed = (rows["p_adjusted"] < ALPHA).to_numpy()
+    p_name = _COLUMNS[by][0]
+    passed = (rows[p_name] < ALPHA).to_numpy()
     marks: list[Mark] = [HeatMap(colour=_colour(values, by), hover=tuple(map(tuple, words)))]
     marks += [
         Note(x=float(x), y=float(y), text="n/a", colour=MUTED)
@@ -101,7 +104,7 @@ def pair_matrix(pairs: "PairInteractions", group: str, by: Measure = "vector") -
                 marks=tuple(marks),
             ),
         ),
-        title=_title(rows, passed, group),
+        title=_title(rows, passed, group, by),
         caption=_caption(rows, passed, np.isnan(measured), by),
         caveat=EDIT_CAVEAT,
         width_mm=float(np.clip(70 + 8 * n, 110, 183)),
@@ -124,34 +127,40 @@ def _hover(row: "pd.Series[Any]") -> str:
         return f"{start}\nnot measured"
     return (
         f"{start}\neffects {plain_number(row['effect_a'])} and {plain_number(row['effect_b'])}, together "
-        f"{plain_number(row['effect_both'])}\nbeyond the sum: size {plain_number(row['size_beyond'])}, vector "
-        f"{plain_number(row['vector_beyond'])}\nadjusted p {plain_number(row['p_adjusted'])}: "
-        f"{one_line(row['kind_of'])}"
+        f"{plain_number(row['effect_both'])}\nbeyond the sum: size {plain_number(row['size_beyond'])} (adjusted p "
+        f"{plain_number(row['p_adjusted'])}), vector {plain_number(row['vector_beyond'])} (adjusted p "
+        f"{plain_number(row['vector_p_adjusted'])})\n{one_line(row['kind_of'])}"
     )
 
 
-def _title(rows: pd.DataFrame, passed: Any, group: str) -> str:
-    n_tested = int(rows["p_adjusted"].notna().sum())
+def _title(rows: pd.DataFrame, passed: Any, group: str, by: Measure) -> str:
+    n_tested = int(rows[_COLUMNS[by][0]].notna().sum())
     least, most = int(rows["n_holding_both"].min()), int(rows["n_holding_both"].max())
     n_cells = grouped_number(least) if least == most else f"{grouped_number(least)} to {grouped_number(most)}"
+    where = one_line(group, longest=30)
     if not n_tested:
-        where = one_line(group, longest=30)
         return f"{len(rows)} pairs in {where}, not compared with random pairs (n\u00a0=\u00a0{n_cells} cells)"
+    what = "add up less well than" if by == "vector" else "go beyond the sum otherwise than"
     return (
-        f"{int(passed.sum())} of {n_tested} tested pairs in {one_line(group, longest=30)} do not simply add up "
-        f"(adjusted p\u00a0<\u00a00.05, n\u00a0=\u00a0{n_cells} cells a pair)"
+        f"{int(passed.sum())} of {n_tested} tested pairs in {where} {what} random pairs (adjusted "
+        f"p\u00a0<\u00a00.05, n\u00a0=\u00a0{n_cells} cells a pair)"
     )
 
 
 def _caption(rows: pd.DataFrame, passed: Any, missing: Any, by: Measure) -> str:
-    counts = rows["n_null"].dropna()
-    n_null = grouped_number(counts.max()) if len(counts) else "0"
+    _, mean, n_null = _COLUMNS[by]
+    known = rows[rows[mean].notna()]
     sentences = [
-        _MEANING[by],
-        f"White dots: adjusted p\u00a0<\u00a00.05 against {n_null} random pairs (empirical, Benjamini-Hochberg)."
+        f"{_MEANING[by]} Means over cells that hold both genes.",
+        f"Random pairs of like abundance reach {plain_number(known[mean].median())} (median over "
+        f"{grouped_number(known[n_null].min())} or more of them for each pair): it is they that tell, not 0."
+        if len(known)
+        else "",
+        "White dots: adjusted p\u00a0<\u00a00.05 against random pairs (empirical, Benjamini-Hochberg)."
         if passed.any()
-        else f"No pair has an adjusted p\u00a0<\u00a00.05 against {n_null} random pairs.",
-        "Means over the cells that hold both genes.",
-        f"n/a: not measured, too few cells hold both ({grouped_number(missing.sum())} pairs)." if missing.any() else "",
+        else "No pair has an adjusted p\u00a0<\u00a00.05 against random pairs.",
+        f"n/a: not measured, too few cells hold both (n\u00a0=\u00a0{grouped_number(missing.sum())} pairs)."
+        if missing.any()
+        else "",
     ]
     return " ".join(sentence for sentence in sentences if sentence)

@@ -591,12 +591,12 @@ def _heights_below(drawing: _Drawing) -> dict[str, int]:
 def _place_below(drawing: _Drawing, heights: dict[str, int], whole: float) -> None:
     """Stack colour bars, the key of sizes and the legend under the panels."""
     chart, low = drawing.chart, 0.0
-    bar: dict[str, Any] = {"orientation": "h", "xref": "container", "x": 0.02, "xanchor": "left", "len": 230}
+    bar: dict[str, Any] = {"orientation": "h", "xref": "container", "x": 0.02, "xanchor": "left", "len": 280}
     bar |= {"yref": "container", "yanchor": "bottom"}
-    titles = {name: "\n".join(textwrap.wrap(title, 50)) for title, name in drawing.scales.items()}
+    titles = {name: "\n".join(textwrap.wrap(title, 42)) for title, name in drawing.scales.items()}
     for name, height in heights.items():
         if name in titles:
-            place = {"y": low / whole, "title": {"text": safe_text(titles[name])}}
+            place = {"y": low / whole, "title": {"text": safe_text(titles[name]), "side": "bottom"}}
             chart.update_layout({name: {"colorbar": bar | place}})
         else:
             chart.update_layout({name: _legend_place(below=True) | {"y": low / whole - 0.02 * (low == 0)}})

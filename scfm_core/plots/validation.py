@@ -28,22 +28,22 @@ CHANCE = {"auroc": 0.5, "spearman": 0.0}
 _NAMES = {"auroc": "AUROC (0.5: chance, 1: perfect)", "spearman": "Spearman correlation (0: chance, 1: perfect)"}
 _CAVEAT = (
     "A model that is right on these data need not be right on others, and the truth here is that of a simulation or of "
-    "one experiment. Intervals are over targets, which share one data set."
+    "one experiment. The targets share one data set."
 )
 
 
 def validation_bars(
-    table: pd.DataFrame, targets: pd.DataFrame | None = None, *, measures: tuple[str, ...] = ("auroc", "spearman")
+    summary: pd.DataFrame, targets: pd.DataFrame, *, measures: tuple[str, ...] = ("auroc", "spearman")
 ) -> Figure:
     """Draw the mean of each measure for each method with its bootstrap interval, over a point per target.
 
     Parameters
     ----------
-    table
+    summary
         One row per method: ``method``, ``n_targets``, and for each measure ``<measure>``, ``<measure>_low``,
-        ``<measure>_high`` (95 % bootstrap interval over targets).
+        ``<measure>_high``, its 95 % bootstrap interval: `Validation.summary`.
     targets
-        One row per method and target: ``method``, ``target`` and the measures.
+        One row per method and target: ``method``, ``target`` and the measures: `Validation.table`.
     measures
         One or two of ``"auroc"`` and ``"spearman"``.
 
@@ -52,30 +52,30 @@ def validation_bars(
     RequestError
         If there is no method.
     """
-    if table.empty:
-        msg = "There is no method to compare. Run the validation first."
+    rows = summary[summary[list(measures)].notna().any(axis=1)].reset_index(drop=True)
+    if rows.empty:
+        msg = "No method could be scored. Choose targets whose knock-outs change at least three of the genes."
         raise RequestError(msg, "no-methods")
-    rows = table.reset_index(drop=True)
     panels = tuple(
-        _panel(rows, targets, measure, last=number == len(measures) - 1) for number, measure in enumerate(measures)
+        _panel(rows, targets, measure) for measure in measures
     )
     return Figure(
         panels=panels,
         title=_title(rows, measures[0]),
-        caption=_caption(targets, measures),
+        caption=_caption(measures, len(summary) - len(rows)),
         caveat=_CAVEAT,
         height_mm=float(np.clip((26 + 8 * len(rows)) * len(measures) + 14, 80, 290)),
         legend="below",
     )
 
 
-def _panel(rows: pd.DataFrame, targets: pd.DataFrame | None, measure: str, *, last: bool) -> Panel:
+def _panel(rows: pd.DataFrame, targets: pd.DataFrame, measure: str) -> Panel:
     at = np.arange(len(rows), dtype=np.float64)
     mean, low, high = (rows[f"{measure}{end}"].to_numpy(dtype=np.float64) for end in ("", "_low", "_high"))
     chance = CHANCE[measure]
     marks: list[Mark] = [Rule(at=chance, axis="x")]
     everything = [mean, low, high, np.array([chance])]
-    if targets is not None and len(targets):
+    if len(targets):
         dots = _target_points(rows, targets, measure)
         everything.append(dots.x)
         marks.append(dots)
@@ -155,13 +155,14 @@ def _title(rows: pd.DataFrame, measure: str) -> str:
     )
 
 
-def _caption(targets: pd.DataFrame | None, measures: tuple[str, ...]) -> str:
+def _caption(measures: tuple[str, ...], n_left_out: int) -> str:
     what = {
         "auroc": "AUROC: how often a gene that truly changes is ranked above one that does not.",
         "spearman": "Spearman: how well the order of the genes follows the true size of their changes.",
     }
-    dots = " Grey points: single targets." if targets is not None and len(targets) else ""
+    missing = f" Methods that could not be scored, not drawn: {n_left_out}." if n_left_out else ""
     return (
         " ".join(what[measure] for measure in measures)
-        + f" Diamond and bar: mean over targets with its 95 % bootstrap interval.{dots} The dashed line is chance."
+        + " Diamond and bar: mean over targets with its 95 % bootstrap interval. Grey points: single targets. The "
+        f"dashed line is chance.{missing}"
     )

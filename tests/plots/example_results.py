@@ -1,13 +1,12 @@
 """Small results of edits, for the tests of their figures."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 
 from scfm_core.analyses.enrich_genes import Enrichment
 from scfm_core.analyses.explain_by_baselines import BaselineExplanation
 from scfm_core.analyses.perturb_genes import PerturbationEffects
+from scfm_core.analyses.perturb_pairs import PairInteractions
 from scfm_core.analyses.run_controls import Controls
 
 STATES = ("healthy", "NK")
@@ -143,7 +142,7 @@ def followers(n_edits: int = 3, n_genes: int = 40) -> pd.DataFrame:
     return table.assign(p_empirical=0.0476).sort_values(["edit", "specific_z"], ascending=[True, False])
 
 
-def pairs(n_genes: int = 6) -> SimpleNamespace:
+def pairs(n_genes: int = 6) -> PairInteractions:
     """Pairs of genes, one of them held together by no cell."""
     random = np.random.default_rng(12)
     names = ["GATA4", "MEF2C", "TBX5", "HAND2", "NKX2-5", "ISL1", *(f"LONGGENE{n}" for n in range(15))][:n_genes]
@@ -156,9 +155,11 @@ def pairs(n_genes: int = 6) -> SimpleNamespace:
     table["size_beyond"] = random.normal(0, 0.002, len(table))
     table["vector_beyond"] = random.beta(2, 6, len(table))
     table["p_adjusted"] = np.where(np.arange(len(table)) % 5 == 0, 0.01, 0.4)
-    table["n_null"], table["kind_of"] = 30, "additive"
-    table.loc[3, ["size_beyond", "vector_beyond", "p_adjusted"]] = np.nan
-    return SimpleNamespace(table=table)
+    table["vector_p_adjusted"] = np.where(np.arange(len(table)) % 4 == 0, 0.01, 0.4)
+    table["n_null"], table["vector_n_null"], table["kind_of"] = 30, 30, "like random pairs"
+    table["null_mean"], table["vector_null_mean"] = -0.0004, 0.21
+    table.loc[3, ["size_beyond", "vector_beyond", "p_adjusted", "vector_p_adjusted"]] = np.nan
+    return PairInteractions(table, pd.DataFrame(), tuple(names), 1e-7, 0)
 
 
 def controls() -> Controls:

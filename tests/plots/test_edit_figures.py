@@ -30,7 +30,7 @@ from scfm_core.plots.figure import (
     Solid,
 )
 from scfm_core.plots.gene_network import gene_network
-from scfm_core.plots.gene_screen import screen_volcano
+from scfm_core.plots.gene_screen import estimate_against_exact, first_genes, screen_volcano
 from scfm_core.plots.goal_volcano import goal_volcano
 from scfm_core.plots.labels import name_points
 from scfm_core.plots.network_layout import hub_places, ring_places
@@ -178,7 +178,7 @@ def test_the_screen_volcano_parts_estimated_and_exact_genes():
     exact = screen.table[screen.table["method"] == "exact"]
     diamonds = np.concatenate([mark.x for mark in drawn if mark.symbol == "diamond"])
     known = exact["goal_p"].notna()
-    np.testing.assert_array_equal(sorted(diamonds), sorted(exact.loc[known, "goal_exact"]))
+    np.testing.assert_array_equal(sorted(diamonds), sorted(exact.loc[known, "goal_estimate"]))  # what p rests on
     assert sum(len(mark.x) for mark in drawn) == 200
     n_toward = ((screen.table["goal_p_adjusted"] < 0.05) & (screen.table["goal_estimate"] > 0)).sum()
     assert figure.title.startswith(f"{n_toward} of {screen.table['goal_p'].notna().sum()} genes shift")
@@ -186,6 +186,22 @@ def test_the_screen_volcano_parts_estimated_and_exact_genes():
     with pytest.raises(RequestError, match="no goal"):
         screen_volcano(dataclasses.replace(screen, goal=""))
     assert screen_volcano(dataclasses.replace(screen, goal=""), "size").panels[0].x.limits[1] > 0
+
+
+def test_a_screen_without_estimates_shows_its_exact_values():
+    screen = gene_screen(60)
+    estimates = [f"{by}_estimate{end}" for by in ("size", "goal") for end in ("", "_there")]
+    table = screen.table[screen.table["method"] == "exact"].assign(**dict.fromkeys(estimates, np.nan))
+    exact = dataclasses.replace(screen, table=table, so_far="40 of 60 cells")
+    for figure in (screen_volcano(exact), first_genes(exact, by="goal")):
+        assert figure.caption.startswith("40 of 60 cells. ")
+        assert np.isfinite(figure.panels[0].x.limits).all()
+        assert {mark.symbol for mark in marks(figure, Points)} <= {"diamond", "cross"}
+        drawn = np.concatenate([mark.x for mark in marks(figure, Points)])
+        assert sorted(drawn) == sorted(table["goal_exact"])
+    assert "estimate" not in first_genes(exact).title
+    with pytest.raises(RequestError, match="both an estimate"):
+        estimate_against_exact(exact)
 
 
 # --- maps and diagrams -----------------------------------------------------------------------------------------------
@@ -324,9 +340,12 @@ def test_every_pair_stands_once_in_the_lower_triangle(by):
     low, high = mark.colour.limits
     assert low == (0 if by == "vector" else -high)
     (dots,) = marks(figure, Points)
-    assert len(dots.x) == (pairs.table["p_adjusted"] < 0.05).sum()
+    n_passed = (pairs.table["vector_p_adjusted" if by == "vector" else "p_adjusted"] < 0.05).sum()
+    assert len(dots.x) == n_passed
+    assert figure.title.startswith(f"{n_passed} of 14 tested pairs")
+    assert ("0.21" if by == "vector" else "-0.0004") in figure.caption
     assert "n/a" in [note.text for note in marks(figure, Note)]
-    assert "(1 pairs)" in figure.caption
+    assert "n\u00a0=\u00a01 pairs" in figure.caption
     with pytest.raises(RequestError, match="one of: NK"):
         pair_matrix(pairs, "B", by)
 
@@ -412,7 +431,7 @@ def test_methods_stand_side_by_side_with_chance():
     above = (table["auroc_low"] > 0.5).sum()
     assert figure.title.startswith(f"{above} of 4 methods")
     with pytest.raises(RequestError):
-        validation_bars(table.iloc[:0])
+        validation_bars(table.iloc[:0], targets)
 
 
 # --- both renderers --------------------------------------------------------------------------------------------------
