@@ -23,16 +23,25 @@ def card_of(standing: Standing, row: pd.Series) -> Card:
 
 
 def show_cards(standing: Standing, row: pd.Series) -> None:
-    """Show the model's card, and the baseline's beside it."""
-    places = st.columns(len(standing.parts), gap="small")
+    """Show the model's card, and the baseline's beside it, or the place where it will stand."""
+    places = st.columns(1 if standing.asked.beside is None else 2, gap="small")
     with places[0], errors_as_text():
         _show(standing.parts[0], row, card_of(standing, row), "result")
-    for place, part in zip(places[1:], standing.parts[1:], strict=True):
+    for place in places[1:]:
         with place, errors_as_text():
-            mine = matching(part.effects.effects, row)
-            if mine is not None:
-                said = card(mine, shifts=part.effects.shifts, donors=part.effects.donors, baseline=IS_THE_BASELINE)
-                _show(part, mine, said, "result-baseline")
+            _show_baseline(standing, row)
+
+
+def _show_baseline(standing: Standing, row: pd.Series) -> None:
+    part = standing.parts[1] if len(standing.parts) > 1 else None
+    mine = None if part is None else matching(part.effects.effects, row)
+    if part is None or mine is None:
+        with st.container(border=True, height="stretch", key="result-baseline"):
+            st.caption("**The baseline**")
+            st.caption("Its answer will stand here.")
+        return
+    said = card(mine, shifts=part.effects.shifts, donors=part.effects.donors, baseline=IS_THE_BASELINE)
+    _show(part, mine, said, "result-baseline")
 
 
 def _baseline(standing: Standing) -> PerturbationEffects | str | None:

@@ -1,6 +1,5 @@
 """What the genes that turn with an edit have in common: gene sets, with the genes that were followed as universe."""
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -11,31 +10,36 @@ from pages._show import TableFile, downloads, draw, provenance, say
 from pages._waiting import answer
 from pages._words import count, counted, file_stem, plain
 from scfm_core.analyses.enrich_genes import EnrichGenes, Enrichment
-from scfm_core.dataset import Dataset
+from scfm_core.analyses.follow_genes import FollowingGenes
 from scfm_core.plots.enrichment import enrichment_bars
 
 
-def show_enrichment(standing: Standing, followers: pd.DataFrame, row: pd.Series) -> None:
+def show_enrichment(standing: Standing, followers: FollowingGenes, row: pd.Series) -> None:
     """Test gene sets among the genes that turn most."""
     st.subheader("What do these genes have in common?", anchor=False)
+    mine, tested = (_of_line(table, row) for table in (followers.table, followers.tested))
     left, right = st.columns([1, 3], gap="medium")
     key = f"{standing.key}:enrich"
     with left:
         sets = choose_sets(standing.dataset, key)
         most = st.slider(
-            "Genes that turn most", 5, max(6, min(200, len(followers))), min(50, max(6, len(followers))),
+            "Genes that turn most", 5, max(6, min(200, len(mine))), min(50, max(6, len(mine))),
             key=f"{key}:n",
             help="So many of the most specific ones count as hits.",
         )  # fmt: skip
     if sets is None:
         return
-    hits = tuple(followers["symbol"].head(most))
-    asked = EnrichGenes(hits, tuple(sorted({*universe_of(standing, row), *hits})), sets)
+    hits = tuple(mine["symbol"].head(most))
+    asked = EnrichGenes(hits, tuple(tested["symbol"]), sets)
     with right:
         found = answer(asked, place="enrichment")
         if found is not None:
             st.session_state[f"{key}:found:{row['edit']}:{row['group']}"] = found
             _show(standing, asked, found)
+
+
+def _of_line(table: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
+    return table[(table["edit"] == row["edit"]) & (table["group"].astype(str) == str(row["group"]))]
 
 
 def enrichment_of(standing: Standing, row: pd.Series) -> Enrichment | None:
@@ -55,7 +59,7 @@ def _show(standing: Standing, asked: EnrichGenes, found: Enrichment) -> None:
         found.table.head(50), hide_index=True, column_config=ENRICHMENT_COLUMNS, column_order=columns, height=300
     )
     st.caption(
-        f"{counted(len(asked.hits), 'gene')} among {count(len(asked.universe))} that the model could have turned; "
+        f"{counted(len(asked.hits), 'gene')} among {count(len(asked.universe))} that could have been found; "
         f"one-sided hypergeometric test, Benjamini-Hochberg over {counted(len(found.table), 'set')}; "
         f"{counted(found.n_left_out, 'set')} too small or too large here. Sets: {plain(found.source, longest=300)}."
     )
@@ -63,18 +67,3 @@ def _show(standing: Standing, asked: EnrichGenes, found: Enrichment) -> None:
     stem = file_stem(standing.dataset.title, "enrichment", found.name)
     tables = [TableFile(label="Enrichment", table=lambda: found.table, about=about)]
     downloads("enrichment", stem=stem, figure=figure, tables=tables)
-
-
-def universe_of(standing: Standing, row: pd.Series) -> tuple[str, ...]:
-    """Return the genes that could have turned: those that a cell of the line's group expresses."""
-    effects = standing.effects
-    mine = effects.cells[effects.cells["edit"] == row["edit"]]
-    cells = effects.chosen[(mine["group"].astype(str) == str(row["group"])).to_numpy()]
-    return _expressed(standing.dataset.identity, cells.tobytes(), standing.dataset)
-
-
-@st.cache_data(show_spinner=False, max_entries=32)
-def _expressed(identity: str, cells: bytes, _dataset: Dataset) -> tuple[str, ...]:
-    matrix = _dataset.counts(np.frombuffer(cells, dtype=np.int64)).matrix
-    n_cells = np.bincount(matrix.indices, minlength=_dataset.n_genes)
-    return tuple(symbol for symbol, n in zip(_dataset.gene_symbols, n_cells, strict=True) if n)

@@ -35,7 +35,7 @@ def show_followers(standing: Standing, row: pd.Series) -> None:
     with right, errors_as_text():
         _table(standing, mine, row)
     with errors_as_text():
-        show_enrichment(standing, mine, row)
+        show_enrichment(standing, followers, row)
 
 
 def of_line(followers: FollowingGenes, row: pd.Series) -> pd.DataFrame:

@@ -78,8 +78,15 @@ def standing_of(chain: Chain) -> Standing | None:
 
 
 def choose_line(standing: Standing, *, shown: bool = True) -> pd.Series:
-    """Return the line that is looked at closely, the first at the start; let it be chosen where ``shown``."""
+    """Return the line that is looked at closely; let it be chosen where ``shown``.
+
+    In the order of the edits, the group that holds each most first, so that the order stays as numbers come in.
+    """
     table = standing.parts[0].table
+    number = {label: place for place, label in enumerate(standing.effects.edits)}
+    order = table.assign(edit_number=table["edit"].map(number))
+    order = order.sort_values(["edit_number", "share_holding"], ascending=[True, False], kind="stable")
+    table = table.loc[order.index].reset_index(drop=True)
     key = f"{standing.key}:line"
     if len(table) == 1:
         return table.iloc[0]

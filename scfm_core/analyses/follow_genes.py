@@ -53,6 +53,9 @@ class FollowingGenes:
           hold it in place, has a large shift and a small z;
         - ``p_empirical``, share of the random edits and this one that turn the gene at least as far; at best
           ``1 / (n_random + 1)``.
+    tested
+        All genes that could have stood in the table, one row per edit, group and gene: ``edit``, ``group``, ``symbol``.
+        A gene that no five of the cells hold is not among them.
     reason
         Why the table is empty, else empty.
     n_passes
@@ -60,6 +63,7 @@ class FollowingGenes:
     """
 
     table: pd.DataFrame
+    tested: pd.DataFrame
     reason: str
     n_passes: int
 
@@ -93,6 +97,7 @@ class FollowGenes(Request[FollowingGenes]):
     null_genes: int = 20
     null_cells: int = 16
 
+    version: ClassVar[int] = 2  # tells which genes were tested
     result_type: ClassVar[type] = FollowingGenes
 
     def __post_init__(self) -> None:
@@ -105,20 +110,23 @@ class FollowGenes(Request[FollowingGenes]):
         baseline = self.question.baseline
         if not baseline.model.has_gene_vectors:
             why = f"{baseline.model.title} gives no vectors of genes, so that no gene can be seen to follow."
-            return FollowingGenes(_table([]), why, 0)
+            return FollowingGenes(_table([]), _tested([]), why, 0)
         edited = context.compute(self.question.exact)
         study = studied(context, self.question)
         apparatus = apparatus_of(context, baseline)
         matched = match_random_genes(context, apparatus, study, edited, n=self.null_genes)
         work, owners = self._work(study, edited, matched)
         shifts = _shifts(context, apparatus, work)
-        rows = []
+        rows, tested = [], []
         for (edit, group), numbers in owners.items():
-            found = compare_shifts(shifts[numbers[0]], [shifts[number] for number in numbers[1:]], self._enough)
-            rows.append(_named(study, found).assign(edit=study.labels[edit], group=group))
+            own, random = shifts[numbers[0]], [shifts[number] for number in numbers[1:]]
+            name = {"edit": study.labels[edit], "group": group}
+            rows.append(_named(study, compare_shifts(own, random, self._enough)).assign(**name))
+            genes = own["genes"][own["n_cells"] >= self._enough]
+            tested.append(pd.DataFrame({"symbol": [study.dataset.gene_symbols[gene] for gene in genes]}).assign(**name))
         n_passes = sum(2 * len(cells) for _, cells in work)
         why = "" if rows else f"No edit is held by at least {self._enough} cells of a group."
-        return FollowingGenes(_table(rows), why, n_passes)
+        return FollowingGenes(_table(rows), _tested(tested), why, n_passes)
 
     @property
     def _enough(self) -> int:
@@ -222,3 +230,8 @@ def _table(rows: list[pd.DataFrame]) -> pd.DataFrame:
     filled = [row for row in rows if len(row)]
     table = pd.concat(filled, ignore_index=True) if filled else empty
     return table[list(_TYPES)].astype(_TYPES)
+
+
+def _tested(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    columns = ["edit", "group", "symbol"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns, dtype=str)
