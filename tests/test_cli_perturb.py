@@ -1,7 +1,7 @@
 """``scfm perturb`` in this process, on a small real file: what its options ask, and what its folder holds."""
 
 import json
-from dataclasses import replace
+from html import escape
 
 import anndata
 import numpy as np
@@ -121,7 +121,8 @@ def test_what_makes_no_sense_is_refused_in_words(tiny_dataset, given, message):
 
 def test_the_folder_holds_report_tables_and_figures(file, tmp_path):
     out = tmp_path / "deleted"
-    options = (*MINI, *QUICK, "--delete", "lyz,CD3D", "--per-cell", "--group-by", "batch", "--goal", "cell_type=NK")
+    options = (*PCA, *QUICK, "--delete", "lyz,CD3D", "--per-cell", "--group-by", "batch", "--goal", "cell_type=NK")
+    options = (*options, "--no-figures")
     report = json.loads(perturb(file, out, *options, "--json").stdout)
     assert sorted(report["files"]) == sorted(
         str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()
@@ -137,10 +138,10 @@ def test_the_folder_holds_report_tables_and_figures(file, tmp_path):
     assert json.loads((out / "report.json").read_text()) == report
     assert [card["edit"] for card in report["cards"]] == effects["edit"].tolist()
     assert all("toward NK" in card["headline"] or "away from NK" in card["headline"] for card in report["cards"])
-    assert {row["edit"] for row in report["baseline_effects"]} == {"LYZ", "CD3D"}
+    assert report["baseline_effects"] is None  # PCA is the baseline
     assert report["seed"] == 0
     assert report["question"]["question"] == "PerturbGenes"
-    assert "scfm-mini" in report["methods"]
+    assert "embedded with PCA" in report["methods"]
     assert report["versions"]["scfm-explorer"]
     assert "is not empty" in refused(file, out, *options)
 
@@ -165,8 +166,6 @@ def test_every_table_is_the_same_in_every_format(file, tmp_path):
 
 
 def test_the_report_shows_the_card_of_every_row(file, tmp_path):
-    from html import escape
-
     out = tmp_path / "deleted"
     said = perturb(file, out, *PCA, *QUICK, "--delete", "LYZ,CD3D", "--no-figures").stdout
     page = (out / "report.html").read_text()
@@ -184,11 +183,12 @@ def test_the_report_shows_the_card_of_every_row(file, tmp_path):
 
 def test_overwriting_takes_away_what_an_earlier_run_left(file, tmp_path):
     out = tmp_path / "deleted"
-    perturb(file, out, *MINI, *QUICK, "--delete", "LYZ", "--goal", "cell_type=NK", "--per-cell")
+    perturb(file, out, *PCA, *QUICK, "--delete", "LYZ", "--goal", "cell_type=NK", "--per-cell")
     (out / "notes.txt").write_text("mine")
+    (out / "baseline_effects.parquet").touch()
     assert (out / "cells.csv").exists()
     assert (out / "figures" / "volcano-1.svg").exists()
-    perturb(file, out, *MINI, *QUICK, "--delete", "LYZ", "--no-baseline", "--overwrite")
+    perturb(file, out, *PCA, *QUICK, "--delete", "LYZ", "--overwrite")
     assert not (out / "cells.csv").exists()
     assert not (out / "shifts.xlsx").exists()
     assert not (out / "baseline_effects.parquet").exists()
@@ -201,7 +201,7 @@ def test_some_cells_together_without_baseline(file, tmp_path):
     out = tmp_path / "deleted"
     chosen = anndata.read_h5ad(file).obs["cell_type"].value_counts()
     options = ["--delete", "LYZ,CD3D", "--together", "--null", "0", "--no-baseline", "--no-figures"]
-    perturb(file, out, *MINI, *options, "--cells", f"cell_type={chosen.index[0]}")
+    perturb(file, out, *PCA, *options, "--cells", f"cell_type={chosen.index[0]}")
     effects = pd.read_parquet(out / "effects.parquet")
     assert effects["edit"].tolist() == ["LYZ+CD3D"]
     assert effects["n_cells"].item() == chosen.iloc[0]
@@ -211,14 +211,14 @@ def test_some_cells_together_without_baseline(file, tmp_path):
     assert report["controls"] is None
 
 
-def test_pairs_controls_and_gene_sets_stand_in_the_report(file, tmp_path):
+def test_everything_around_a_question_stands_in_the_folder_and_the_report(file, tmp_path):
     sets = tmp_path / "own.gmt"
     genes = [*anndata.read_h5ad(file).var_names[:600]]
     sets.write_text("".join(f"set {n}\tmade up\t" + "\t".join(genes[n::6]) + "\n" for n in range(6)))
     out = tmp_path / "all"
-    options = ["--delete", "CD74,HLA-DRA", "--pairs", "--null", "20", "--null-cells", "4", "--gmt", sets]
-    perturb(file, out, *MINI, *options, "--cells", "cell_type=B", "--no-figures")
-    for name in ("pairs", "controls", "generic_or_specific", "explained", "downstream_genes"):
+    options = ["--delete", "FTL,FTH1", "--pairs", "--null", "6", "--null-cells", "3", "--gmt", sets]
+    perturb(file, out, *MINI, *options, "--start", "cell_type=Megakaryocyte", "--no-figures")
+    for name in ("pairs", "controls", "generic_or_specific", "explained", "downstream_genes", "baseline_effects"):
         assert len(pd.read_parquet(out / f"{name}.parquet")), name
     page = (out / "report.html").read_text()
     for title in ("Do the controls hold?", "Which other genes turn?", "Do two edits do more than their sum?"):
@@ -248,6 +248,7 @@ def test_options_are_refused_in_words(file, tmp_path):
     out = tmp_path / "out"
     assert '"COLUMN=VALUE"' in refused(file, out, *MINI, "--delete", "LYZ", "--cells", "monocytes")
     assert "No cell has 'nobody'" in refused(file, out, *MINI, "--delete", "LYZ", "--cells", "cell_type=nobody")
+    assert "Pairs are made of 2 to 15 edits, found 1" in refused(file, out, *MINI, "--delete", "LYZ", "--pairs")
     assert "--pairs: belongs to --readout matched" in refused(
         file, out, *MINI, "--delete", "LYZ", "--readout", "official", "--pairs"
     )
@@ -260,26 +261,23 @@ def test_options_are_refused_in_words(file, tmp_path):
     assert not out.exists()
 
 
-def test_a_question_around_that_cannot_be_answered_becomes_a_remark(file, tmp_path, monkeypatch):
-    def no_baseline(question):
-        return replace(question, group_by="no such column")
-
-    monkeypatch.setattr(perturb_matched, "_under_baseline", no_baseline)
+def test_a_question_around_that_cannot_be_answered_becomes_a_remark(file, tmp_path):
     out = tmp_path / "out"
-    perturb(file, out, *MINI, *QUICK, "--delete", "LYZ", "--no-figures")
+    (tmp_path / "own.gmt").write_text("set\tmade up\tLYZ\tCD3D\n")
+    perturb(file, out, *PCA, *QUICK, "--delete", "LYZ", "--gmt", tmp_path / "own.gmt", "--no-figures")
     report = json.loads((out / "report.json").read_text())
-    assert any("No baseline: The cell table has no column" in remark for remark in report["remarks"])
-    assert report["baseline_effects"] is None
-    assert "no such column" in (out / "report.html").read_text()
+    (remark,) = report["remarks"]
+    assert remark.startswith("No gene sets: there are no genes that follow")
+    assert escape(remark) in (out / "report.html").read_text()
 
 
 def test_ctrl_c_after_the_answer_writes_what_is_finished(file, tmp_path, monkeypatch):
-    def interrupted(question):
+    def interrupted(asking, name, request):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(perturb_matched, "_under_baseline", interrupted)
+    monkeypatch.setattr(perturb_matched.Asking, "_ask", interrupted)
     out = tmp_path / "out"
-    stopped = perturb(file, out, *MINI, *QUICK, "--delete", "CD3D", status=130)
+    stopped = perturb(file, out, *PCA, "--null", "5", "--delete", "CD3D", "--no-figures", status=130)
     assert stopped.stderr == (
         f"scfm: stopped. What was finished is in {str(out)!r}; the same command with --overwrite goes on from there.\n"
     )

@@ -66,12 +66,14 @@ def command(context: click.Context, /, out: Path, overwrite: bool, as_json: bool
 
 def _perturb_matched(dataset: Dataset, out: Path, options: Mapping[str, Any]) -> None:
     from scfm_core.cli.perturb_files import cards_in_words, files_in_words, summary_of, write_folder, write_summary
-    from scfm_core.cli.perturb_matched import Asking
+    from scfm_core.cli.perturb_matched import Asking, pairs_question
     from scfm_core.cli.perturb_question import matched_question
     from scfm_core.gene_sets import read_gmt
 
     sets = None if options["gmt"] is None else read_gmt(options["gmt"])
     question = matched_question(dataset, options)
+    if options["pairs"]:
+        pairs_question(question)  # which refuses what makes no pairs before anything is computed
     began = time.monotonic()
     with asking(options["device"]) as engine:
         answered = Asking(engine, question, options, sets)

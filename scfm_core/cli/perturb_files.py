@@ -12,7 +12,7 @@ import pandas as pd
 from scfm_core.analyses.export_dataset import versions
 from scfm_core.cli.asking import plain
 from scfm_core.cli.tables import write_table
-from scfm_core.report import Findings, methods_text, write_report
+from scfm_core.report import Album, Findings, methods_text, write_report
 from scfm_core.request import recipe
 
 FIGURES = "figures"
@@ -39,8 +39,9 @@ def write_folder(out: Path, findings: Findings, options: Mapping[str, Any]) -> l
     if options["per_cell"]:
         tables["cells"] = findings.effects.cells
     written = [name for stem, table in tables.items() for name in _write_table(out, stem, table)]
-    figures = [] if options["no_figures"] else _write_figures(out / FIGURES, findings)
-    (out / "report.html").write_bytes(write_report(findings))
+    album = Album()
+    (out / "report.html").write_bytes(write_report(findings, album=album))
+    figures = [] if options["no_figures"] else _write_figures(out / FIGURES, findings, album.svgs)
     for stem in _TABLES:
         for ending in _ENDINGS:
             if f"{stem}.{ending}" not in written:
@@ -121,7 +122,7 @@ def _write_table(out: Path, stem: str, table: pd.DataFrame) -> list[str]:
     return [f"{stem}.{ending}" for ending in endings]
 
 
-def _write_figures(folder: Path, findings: Findings) -> list[str]:
+def _write_figures(folder: Path, findings: Findings, drawn: Mapping[str, bytes]) -> list[str]:
     from scfm_core.plots.print import to_pdf, to_svg
     from scfm_core.report.figures import drawings_of
 
@@ -131,8 +132,9 @@ def _write_figures(folder: Path, findings: Findings) -> list[str]:
         figure = drawing.figure()
         if figure is None:
             continue
-        for ending, draw in (("svg", to_svg), ("pdf", to_pdf)):
-            (folder / f"{drawing.name}.{ending}").write_bytes(draw(figure))
+        svg = drawn.get(drawing.name) or to_svg(figure)
+        for ending, content in (("svg", svg), ("pdf", to_pdf(figure))):
+            (folder / f"{drawing.name}.{ending}").write_bytes(content)
             written.append(f"{drawing.name}.{ending}")
     return written
 

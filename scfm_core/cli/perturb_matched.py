@@ -81,7 +81,7 @@ class Asking:
         if not options["no_controls"] and compared:
             found += [("controls", partial(RunControls, question)), ("comparison", partial(CompareGroups, question))]
         if options["pairs"]:
-            found.append(("pairs", partial(_pairs, question)))
+            found.append(("pairs", partial(pairs_question, question)))
         if model.has_gene_vectors:
             found.append(("followers", partial(FollowGenes, question)))
         if not options["no_baseline"] and not model.is_baseline and compared:
@@ -135,7 +135,14 @@ def _under_baseline(question: "PerturbGenes") -> "PerturbGenes":
     return replace(question, baseline=EmbedCells(question.baseline.dataset, find_model(BASELINE)))
 
 
-def _pairs(question: "PerturbGenes") -> Request[Any]:
+def pairs_question(question: "PerturbGenes") -> Request[Any]:
+    """Return the question about all pairs of the edits of a question.
+
+    Raises
+    ------
+    RequestError
+        If there are too few or too many of them for pairs.
+    """
     from scfm_core.analyses.perturb_pairs import PerturbPairs
 
     genes = tuple(dict.fromkeys(single for edit in question.edits for single in edit))

@@ -51,11 +51,17 @@ class Drawing:
 
 @dataclass
 class Album:
-    """Draws figures into one page until it is full, and counts what had no room."""
+    """Draws figures into one page until it is full, and counts what had no room.
+
+    Attributes
+    ----------
+    svgs
+        What was drawn, by the name of its file without ending.
+    """
 
     left_bytes: int = _BUDGET_BYTES
-    n_drawn: int = 0
-    n_left_out: int = field(default=0)
+    n_left_out: int = 0
+    svgs: dict[str, bytes] = field(default_factory=dict)
 
     def draw(self, drawing: Drawing) -> Markup:
         """Return a figure as an element; nothing where there is nothing to draw, or the page is full."""
@@ -65,8 +71,8 @@ class Album:
         figure = drawing.figure()
         if figure is None:
             return Markup("")
-        picture = inline_svg(to_svg(figure), prefix=f"f{self.n_drawn}-", title=figure.title)
-        self.n_drawn += 1
+        self.svgs[drawing.name] = to_svg(figure)
+        picture = inline_svg(self.svgs[drawing.name], prefix=f"f{len(self.svgs)}-", title=figure.title)
         self.left_bytes -= len(picture)
         caption = tag("p", tag("b", "What you see. "), figure.caption) if figure.caption else ""
         caveat = tag("p", tag("b", "What it does not prove. "), figure.caveat) if figure.caveat else ""

@@ -15,16 +15,18 @@ from scfm_core.report.methods import citations, methods_text, question_in_words
 from scfm_core.request import recipe
 
 
-def write_report(findings: Findings, *, title: str = "") -> bytes:
+def write_report(findings: Findings, *, title: str = "", album: Album | None = None) -> bytes:
     """Return one self-contained HTML file: no scripts, nothing from the network, figures inside, below 3 MB.
 
     Parameters
     ----------
     title
         What stands on top; made from edits and cells where empty.
+    album
+        Draws the figures, and holds them afterwards.
     """
     title = short(title) or _title(findings)
-    album = Album()
+    album = album or Album()
     parts = [
         sections.cards(findings),
         sections.coverage(findings),
