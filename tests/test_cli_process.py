@@ -96,6 +96,21 @@ def test_ctrl_c_ends_with_130_and_keeps_the_finished_chunks(environment, tmp_pat
     assert len(list(parts.glob("*/*"))) >= 2
 
 
+def test_ctrl_c_in_a_perturbation_ends_with_130_and_keeps_the_finished_chunks(file, environment, tmp_path):
+    out = tmp_path / "out"
+    options = ["--model", "scfm-mini", "--delete", "FTL", "--null", "300", "--null-cells", "all"]
+    arguments = ["perturb", file, *options, "--out", str(out)]
+    program = subprocess.Popen([*SCFM, *arguments], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    parts = tmp_path / "workspace" / "parts"
+    wait_for(lambda: len(list(parts.glob("*/*"))) >= 2, 240)
+    program.send_signal(signal.SIGINT)
+    _, said = program.communicate(timeout=60)
+    assert program.returncode == 130
+    assert said == "scfm: stopped. Finished chunks are kept; the same command goes on from there.\n"
+    assert not out.exists()
+    assert len(list(parts.glob("*/*"))) >= 2
+
+
 def test_serve_brings_up_pages_and_workers_and_takes_them_down(environment, tmp_path):
     arguments = ["serve", "--port", str(_free_port()), "--demo", "pbmc3k", "--workers", "1"]
     program = subprocess.Popen([*SCFM, *arguments], env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True)

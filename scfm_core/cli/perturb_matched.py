@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 BASELINE = "pca"
 MOST_HITS = 100
 HIT_P = 0.05
-EXPRESSED_IN = 5
 
 
 @dataclass
@@ -97,6 +96,8 @@ class Asking:
             self.remarks.append(f"No {_NAMES[name]}: {error}")
 
     def _enrich(self) -> None:
+        from scfm_core.analyses.enrich_genes import EnrichGenes
+
         followers = self.answers.get("followers")
         if self.sets is None:
             return
@@ -104,21 +105,17 @@ class Asking:
             self.remarks.append("No gene sets: there are no genes that follow, among which to look for them.")
             return
         found: dict[tuple[str, str], Enrichment] = {}
+        tested = dict(list(followers.tested.groupby(["edit", "group"], sort=False)))
         for (edit, group), rows in followers.table.groupby(["edit", "group"], sort=False):
+            hits = rows.loc[rows["p_empirical"] <= HIT_P, "symbol"].head(MOST_HITS)
+            universe = tested[edit, group]["symbol"]
             try:
-                found[str(edit), str(group)] = self._one_enrichment(self.sets, str(group), rows)
+                found[str(edit), str(group)] = ask(self.engine, EnrichGenes(tuple(hits), tuple(universe), self.sets))
             except Cancelled:
                 raise
             except ScfmError as error:
                 self.remarks.append(f"No gene sets of {edit} in {group}: {error}")
         self.answers["enrichment"] = found
-
-    def _one_enrichment(self, sets: "GeneSets", group: str, rows: Any) -> "Enrichment":
-        from scfm_core.analyses.enrich_genes import EnrichGenes
-
-        hits = tuple(rows.loc[rows["p_empirical"] <= HIT_P, "symbol"].head(MOST_HITS))
-        universe = dict.fromkeys([*_expressed(self.question, group), *rows["symbol"]])
-        return ask(self.engine, EnrichGenes(hits, tuple(universe), sets))
 
 
 _NAMES = {
@@ -149,16 +146,3 @@ def pairs_question(question: "PerturbGenes") -> Request[Any]:
     return PerturbPairs(
         question.baseline, genes, cells=question.cells, group_by=question.group_by, seed=question.seed
     )
-
-
-def _expressed(question: "PerturbGenes", group: str) -> list[str]:
-    """Return the symbols of the genes that enough cells of a group express to be seen to follow."""
-    import numpy as np
-
-    from scfm_core.analyses.perturbation_study import chosen_cells
-
-    dataset = question.baseline.dataset
-    cells, groups = chosen_cells(dataset, question.cells, question.group_by)
-    matrix = dataset.counts(cells[groups == group]).matrix
-    n_cells = np.bincount(matrix.indices, minlength=dataset.n_genes)
-    return [dataset.gene_symbols[gene] for gene in np.flatnonzero(n_cells >= EXPRESSED_IN)]

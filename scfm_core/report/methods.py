@@ -179,7 +179,7 @@ def _checks(findings: Findings) -> str:
     if findings.enrichment:
         said.append(
             "Gene sets were tested for over-representation among the downstream genes by a one-sided hypergeometric "
-            "test, the genes that could have been found as universe, with GSEApy."
+            "test, with the genes that were followed as universe, by GSEApy; p adjusted over all sets tested."
         )
     return " ".join(said)
 
