@@ -6,7 +6,8 @@
 * *Levelling.* What abundance alone explains is taken out by a straight line through the gene and its neighbours: of the
   logarithm of the size, or of the signed shift toward the goal, against the log-odds of the share and the logarithm of
   the rank. Their spread changes with abundance too (shifts grow with it), so the logarithm of the distance from the
-  line is levelled in the same way. Each residual is divided by what its leverage leaves; no gene is treated apart.
+  line is levelled too, by a line through the neighbours alone and by a factor of e at most. Each residual is divided by
+  what its leverage leaves of it.
 * *z.* The levelled value of the gene minus the median of its neighbours', over their standard deviation as the median
   distance from the median tells it: neighbours that stand out themselves hide nothing.
 * *p.* A share among a hundred neighbours cannot be smaller than 0.01, which no adjustment for thousands of genes
@@ -33,6 +34,7 @@ _AT_ONCE = 1000
 _SMALLEST = 1e-15  # half a squared distance of unit vectors below it is rounding
 _DEGREES = np.array([1000.0, 100, 50, 30, 20, 15, 10, 8, 6, 4, 3, 2])
 _USUAL_DEGREES, _PRIOR_WIDTH = 12.0, 1.0
+_MOST_LEVELLED = 1.0  # log of the spread; beyond it a line through the neighbours is a guess
 _TRIMMED, _N_BINS = 0.01, 100
 _MEDIAN_DISTANCE = 0.6745  # of a normal distribution, in standard deviations
 
@@ -190,9 +192,8 @@ def _z_scores(values: FloatArray, abundance: Abundance, compared: NDArray[np.boo
         near = _gene_first(genes, found)
         design = np.concatenate([np.ones((*near.shape, 1)), covariates[near] - covariates[genes][:, None]], axis=2)
         levelled = _residuals(values[near], design)
-        spread = np.log(np.maximum(np.abs(levelled), _SMALLEST))
-        level = spread - _residuals(spread, design)
-        levelled = levelled / np.exp(level - level[:, :1])
+        spread = _fitted(np.log(np.maximum(np.abs(levelled[:, 1:]), _SMALLEST)), design[:, 1:], design)
+        levelled = levelled / np.exp((spread - spread[:, :1]).clip(-_MOST_LEVELLED, _MOST_LEVELLED))
         middle = np.median(levelled[:, 1:], axis=1)
         deviation = np.median(np.abs(levelled[:, 1:] - middle[:, None]), axis=1) / _MEDIAN_DISTANCE
         z[genes] = (levelled[:, 0] - middle) / np.maximum(deviation, _SMALLEST)
@@ -208,8 +209,15 @@ def _gene_first(genes: NDArray[np.int64], near: NDArray[np.int64]) -> NDArray[np
 
 def _residuals(values: FloatArray, design: FloatArray) -> FloatArray:
     """Return what straight lines leave of values, over what its leverage leaves of each, shape ``(n, n_near + 1)``."""
+    leverage = np.einsum("nij,nji->ni", design, _inverse(design))
+    return np.asarray((values - _fitted(values, design, design)) / np.sqrt(np.clip(1 - leverage, 1e-3, 1.0)))
+
+
+def _fitted(values: FloatArray, design: FloatArray, there: FloatArray) -> FloatArray:
+    """Return straight lines through values at ``design``, read at ``there``."""
+    return np.asarray((there @ (_inverse(design) @ values[:, :, None]))[:, :, 0])
+
+
+def _inverse(design: FloatArray) -> FloatArray:
     across = np.swapaxes(design, 1, 2)
-    hat = np.linalg.pinv(across @ design, hermitian=True) @ across
-    fitted = (design @ (hat @ values[:, :, None]))[:, :, 0]
-    leverage = np.einsum("nij,nji->ni", design, hat)
-    return np.asarray((values - fitted) / np.sqrt(np.clip(1 - leverage, 1e-3, 1.0)))
+    return np.asarray(np.linalg.pinv(across @ design, hermitian=True) @ across)

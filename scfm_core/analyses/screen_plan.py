@@ -125,7 +125,7 @@ def choose_references(held: Held, listed: NDArray[np.int64], rng: np.random.Gene
         drawn = np.union1d(drawn, np.take_along_axis(near, best, axis=1))
         if len(drawn) >= min(NEIGHBOURS, len(candidates)):
             break
-    return rng.permutation(candidates[drawn])
+    return rng.permutation(candidates[drawn])[:NEIGHBOURS]
 
 
 def _read(context: Context, setting: Setting, cells: NDArray[np.int64], *, most: int) -> Held:

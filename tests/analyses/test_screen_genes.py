@@ -3,18 +3,30 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from scfm_core.analyses import screen_showing
 from scfm_core.analyses.authors_states import State
 from scfm_core.analyses.embed_cells import EmbedCells
+from scfm_core.analyses.perturbation_null import adjust_p
 from scfm_core.analyses.screen_genes import ScreenGenes
-from scfm_core.analyses.screen_words import quality_in_words
+from scfm_core.analyses.screen_words import (
+    calibration_in_words,
+    left_out_in_words,
+    quality_in_words,
+    treatment_in_words,
+)
 from scfm_core.cell_set import CellSet
-from scfm_core.errors import RequestError
+from scfm_core.dataset import NewDataset, write_dataset
+from scfm_core.engine import Engine, ThreadExecutor, _Running
+from scfm_core.errors import Cancelled, RequestError
 from scfm_core.plots.gene_screen import estimate_against_exact, first_genes
 from scfm_core.registry import find_model
+from scfm_core.store import Store
 from scfm_core.tokens import Delete
 from scfm_core.weights import loaded_model
+from tests.counting_requests import wait_for
 
 GOAL = State("cell_type", "B")
 
@@ -24,13 +36,21 @@ def mini():
     return find_model("scfm-mini")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    """One for all tests of this file: what one computed, the next finds."""
+    engine = Engine(Store(tmp_path_factory.mktemp("store")), ThreadExecutor(["cpu"]))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
 def request_of(tiny_dataset, mini):
     cells = CellSet.from_positions("ten", range(0, 120, 12), 120)
     return ScreenGenes(EmbedCells(tiny_dataset, mini), cells=cells, goal=GOAL, confirm_top=6, confirm_cells=4)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def screen(engine, request_of):
     return engine.compute(request_of)
 
@@ -102,6 +122,147 @@ def test_the_answer_survives_the_store_and_the_size_does_not_depend_on_a_goal(en
     assert without.table["goal_rank"].isna().all()
     assert (without.table["n_exact"] == 0).all()
     assert np.isnan(without.size_agreement)
+
+
+def test_a_list_restricts_the_table_and_the_confirmation_but_not_the_comparison(engine, request_of, screen):
+    listed = tuple(screen.table.sort_values("rank")["gene_id"].iloc[[0, 7, 30, 31, 200]]) + ("ENSG00000000000",)
+    some = engine.compute(replace(request_of, genes=listed, confirm_top=2))
+    assert set(some.table["gene_id"]) == set(listed[:5])
+    assert some.n_left_out == 1
+    assert some.table["rank"].dropna().tolist() == [1, 2, 3, 4, 5][: some.table["rank"].notna().sum()]
+    first = some.table[(some.table["rank"] <= 2) | (some.table["goal_rank"] <= 2)]
+    assert (first["n_exact"] > 0).all()
+    assert set(some.table.loc[some.table["n_exact"] > 0, "gene_id"]) == set(first["gene_id"])
+    mine, whole = some.table.set_index("gene_id"), screen.table.set_index("gene_id").loc[list(some.table["gene_id"])]
+    columns = ["size_estimate", "goal_estimate", "size_z", "size_p", "goal_z", "goal_p"]
+    np.testing.assert_allclose(mine[columns], whole[columns], rtol=1e-6)
+    known = mine["size_p"].notna()
+    np.testing.assert_allclose(mine.loc[known, "size_p_adjusted"], adjust_p(mine.loc[known, "size_p"].to_numpy()))
+
+
+def test_a_list_in_another_order_is_the_same_question(request_of):
+    one = replace(request_of, genes=("ENSG00000167286", "ENSG00000105374"))
+    assert one.identity == replace(request_of, genes=("ENSG00000105374", "ENSG00000167286") * 2).identity
+    assert one.identity != request_of.identity
+
+
+def test_a_list_that_no_cell_holds_and_an_empty_one_are_refused(engine, request_of):
+    for genes, code in ((("ENSG00000000000",), "not-held"), ((), "no-genes")):
+        with pytest.raises(RequestError) as refused:
+            engine.compute(replace(request_of, genes=genes))
+        assert refused.value.code == code
+
+
+def test_ranked_genes_are_compared_with_their_like(screen):
+    table = screen.table
+    ranked = table["rank"].notna()
+    columns = [f"{name}_{what}" for name in ("size", "goal") for what in ("z", "p", "p_adjusted")]
+    assert table.loc[ranked, columns].notna().all(axis=None)
+    assert table.loc[~ranked, columns].isna().all(axis=None)
+    for name in ("size", "goal"):
+        p = table.loc[ranked, f"{name}_p"].to_numpy()
+        assert ((p > 0) & (p <= 1)).all()
+        assert 0.35 < np.median(p) < 0.65
+        assert 0.01 < (p < 0.05).mean() < 0.1
+        np.testing.assert_allclose(table.loc[ranked, f"{name}_p_adjusted"], adjust_p(p))
+    assert set(table["method"]) == {"estimated", "exact"}
+    assert ((table["method"] == "exact") == (table["n_exact"] > 0)).all()
+
+
+def test_a_running_screen_shows_estimates_first_and_confirmations_as_they_come(
+    engine, request_of, screen, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(screen_showing, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(screen_showing, "_LARGEST_SHARE", 1e9)
+    shown = []
+    monkeypatch.setattr(_Running, "show", lambda self, partial: shown.append(partial))
+    cells = CellSet.from_positions("sixty", range(60), 120)
+    again = Engine(Store(tmp_path / "another"), ThreadExecutor(["cpu"]))
+    whole = again.compute(replace(request_of, cells=cells, confirm_top=60, confirm_cells=4))
+    again.close()
+    n_cells = [partial.n_cells for partial in shown]
+    assert n_cells == sorted(n_cells)
+    assert n_cells[0] < 60 == n_cells[-1]
+    assert "of 60 cells" in shown[0].so_far
+    assert (shown[0].table["n_exact"] == 0).all()
+    assert shown[0].table["rank"].dropna().is_monotonic_increasing
+    n_exact = [int((partial.table["n_exact"] > 0).sum()) for partial in shown]
+    assert n_exact == sorted(n_exact)
+    assert any(0 < n < n_exact[-1] for n in n_exact)
+    assert n_exact[-1] == (whole.table["n_exact"] > 0).sum()
+    assert "confirmed" in shown[-1].so_far
+    assert whole.so_far == ""
+    last = shown[-1].table.drop(columns=["method"])
+    pd.testing.assert_frame_equal(last, whole.table.drop(columns=["method"]), check_dtype=False)
+
+
+def test_a_stopped_screen_keeps_what_it_had(engine, request_of):
+    engine.compute(request_of.baseline)
+    slow = replace(request_of, cells=None, n_axes=8, seed=3)
+    job = engine.submit(slow)
+    wait_for(lambda: job.partial is not None, 120)
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.result(60)
+    assert 0 < job.partial.n_cells <= 120
+    assert job.partial.so_far
+    assert len(job.partial.table)
+
+
+def test_donors_are_told_where_there_are_three(engine, mini, tiny_dataset, tmp_path):
+    rng = np.random.default_rng(0)
+    counts = tiny_dataset.counts()
+    cells = tiny_dataset.cells().assign(donor=rng.choice(["a", "b", "c", "d"], 120))
+    new = NewDataset(
+        matrix=counts.matrix, gene_ids=tiny_dataset.gene_ids, gene_symbols=tiny_dataset.gene_symbols, cells=cells,
+        organism="human", total_counts=counts.total_counts, roles={"cell_type": "cell_type", "donor": "donor"},
+    )  # fmt: skip
+    dataset = write_dataset(tmp_path, new)
+    cells_asked = CellSet.from_positions("forty", range(40), 120)
+    asked = ScreenGenes(EmbedCells(dataset, mini), cells=cells_asked, goal=GOAL, confirm_top=3, confirm_cells=40)
+    table = engine.compute(asked).table
+    exact = table[table["n_exact"] > 0]
+    assert exact["n_donors"].max() >= 3
+    assert (exact["donors_agree"] <= exact["n_donors"]).all()
+    assert (table.loc[table["n_exact"] == 0, ["n_donors", "donors_agree"]] == 0).all(axis=None)
+    model, options = loaded_model(mini, {}), asked.baseline.chosen_options
+    points = engine.compute(asked.baseline).points.astype(np.float64)
+    goal = points[GOAL.mask(dataset)].mean(axis=0)
+    tokens = model.encode(dataset.counts(np.arange(40)))
+    row = exact.sort_values("n_donors").iloc[-1]
+    after = model.edit(tokens, [Delete(row["gene_id"])])
+    holding = np.flatnonzero(after.lengths < tokens.lengths)
+    moved = model.embed(after.take(holding), options).cells.astype(np.float64)
+    shift = pd.Series(cosine(moved, goal) - cosine(points[holding], goal))
+    by_donor = shift.groupby(dataset.cells()["donor"].to_numpy()[holding]).agg(["mean", "size"])
+    by_donor = by_donor[by_donor["size"] >= 3]
+    assert row["n_donors"] == len(by_donor)
+    assert row["donors_agree"] == (np.sign(by_donor["mean"]) == np.sign(shift.mean())).sum()
+
+
+def test_no_donor_columns_below_three_donors(screen):
+    assert "n_donors" not in screen.table
+
+
+def test_the_words_name_genes_toward_the_goal_and_what_they_are_worth(screen):
+    words = treatment_in_words([screen], start="the cells", n_genes=2)
+    assert len(words) == 3
+    assert all("toward cell_type=B" in sentence for sentence in words)
+    assert words[0].startswith("Deleting ")
+    assert "no treatment" in words[-1]
+    table = screen.table.assign(goal_p_adjusted=0.5)
+    table.loc[4, ["goal_p_adjusted", "goal_estimate", "goal_exact"]] = 0.001, 0.002, 0.002
+    table.loc[5, ["goal_estimate", "goal_exact"]] = 0.5
+    planted = replace(screen, table=table, edit="overexpress")
+    words = treatment_in_words([screen, planted], start="the cells")
+    assert words[0].startswith(f"Raising {table['symbol'][4]} moves the cells toward")
+    assert "beyond what like genes do" in words[0]
+    assert "No goal" in treatment_in_words([replace(screen, goal="")], start="the cells")[0]
+    away = replace(screen, table=screen.table.assign(goal_estimate=-1.0, goal_exact=np.nan))
+    assert "None of" in treatment_in_words([away], start="the cells")[0]
+    assert "Benjamini" in calibration_in_words(screen)
+    assert left_out_in_words(screen) == ""
+    assert "2 genes of the list are" in left_out_in_words(replace(screen, n_left_out=2))
 
 
 def test_a_model_without_a_measured_screen_is_refused(tiny_dataset, mini):
