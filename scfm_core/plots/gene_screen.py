@@ -198,8 +198,8 @@ def screen_volcano(screen: "GeneScreen", by: Ranking = "goal") -> Figure:
         msg = "No gene of this screen has a value. Choose more cells, or cells more alike."
         raise RequestError(msg, "no-genes")
     p, adjusted = (rows[name].to_numpy(dtype=np.float64) for name in (_P[by], f"{_P[by]}_adjusted"))
-    picture = Volcano(values, p, adjusted)
-    rule = picture.rule(table[[_P[by], f"{_P[by]}_adjusted"]].set_axis(["p", "p_adjusted"], axis=1))
+    columns = table[[_P[by], f"{_P[by]}_adjusted"]].set_axis(["p", "p_adjusted"], axis=1)
+    picture = Volcano(values, p, adjusted, table=columns)
     names = [one_line(symbol, longest=16) for symbol in rows["symbol"]]
     zero = picture.zero_line() if by == "goal" else []
     return Figure(
@@ -207,7 +207,7 @@ def screen_volcano(screen: "GeneScreen", by: Ranking = "goal") -> Figure:
             Panel(
                 x=Axis(title=_title(screen, by), limits=picture.x_limits, grid=True),
                 y=Axis(title="p among the screened genes (-log10)", limits=picture.y_limits, grid=True),
-                marks=(*zero, *rule, *_screen_points(rows, picture), *picture.labels(names)),
+                marks=(*zero, *picture.rule(), *_screen_points(rows, picture), *picture.labels(names)),
             ),
         ),
         title=_volcano_title(screen, by, picture),

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from scfm_core.analyses.perturb_genes import PerturbationEffects
 
 N_LABELS = 14
+_SIDES = ("toward, adjusted p < 0.05", "away, adjusted p < 0.05", "not below 0.05")
+_COLOURS = (RED, BLUE, MUTED)
 
 
 def goal_volcano(effects: "PerturbationEffects", state: str) -> Figure:
@@ -55,8 +57,9 @@ def goal_volcano(effects: "PerturbationEffects", state: str) -> Figure:
         raise RequestError(msg, "unknown-state")
     names, words = _names(rows), tuple(_hover(row) for _, row in rows.iterrows())
     p = rows["p"].to_numpy(dtype=np.float64)
-    picture = Volcano(rows["shift"].to_numpy(dtype=np.float64), p, rows["p_adjusted"].to_numpy(dtype=np.float64))
-    marks = [*picture.zero_line(), *picture.rule(effects.shifts), *picture.points(words)]
+    adjusted = rows["p_adjusted"].to_numpy(dtype=np.float64)
+    picture = Volcano(rows["shift"].to_numpy(dtype=np.float64), p, adjusted, table=effects.shifts)
+    marks = [*picture.zero_line(), *picture.rule(), *picture.points(words)]
     goal = one_line(state, longest=30)
     return Figure(
         panels=(
@@ -81,9 +84,11 @@ class Volcano:
     ----------
     x, p, p_adjusted
         Shape ``(n_points,)``; ``x`` is finite.
+    table
+        Columns ``p`` and ``p_adjusted`` of all rows over which was adjusted.
     """
 
-    def __init__(self, x: FloatArray, p: FloatArray, p_adjusted: FloatArray) -> None:
+    def __init__(self, x: FloatArray, p: FloatArray, p_adjusted: FloatArray, *, table: pd.DataFrame) -> None:
         self.x = x
         self.tested: NDArray[np.bool_] = np.isfinite(p)
         self.height: FloatArray = np.where(self.tested, -np.log10(np.clip(np.nan_to_num(p, nan=1.0), 1e-300, 1.0)), 0.0)
@@ -91,21 +96,17 @@ class Volcano:
         low, high = min(float(x.min()), 0.0), max(float(x.max()), 0.0)
         margin = 0.12 * (high - low) or 1e-6
         self.x_limits = (low - margin, high + margin)
-        top = max(float(self.height.max()), 1.5)
+        self.line = _line(table)
+        top = max(float(self.height.max()), 1.5, self.line or 0.0)
         self.y_limits = (-0.04 * top, 1.14 * top)
 
     def zero_line(self) -> list[Mark]:
         """Return the line where nothing moves."""
         return [Rule(at=0.0, axis="x", dash="dot")]
 
-    def rule(self, table: pd.DataFrame) -> list[Mark]:
-        """Return the line above which the adjusted p of a table with ``p`` and ``p_adjusted`` lies under .05."""
-        p, adjusted = (table[name].dropna().to_numpy(dtype=np.float64) for name in ("p", "p_adjusted"))
-        if not len(p):
-            return []
-        # Benjamini and Hochberg 1995: the largest k with p(k) <= alpha k / m; without one the smallest p must pass
-        at = -float(np.log10(ALPHA * max(int((adjusted < ALPHA).sum()), 1) / len(p)))
-        return [Rule(at=at, axis="y", text=f"adjusted p = {ALPHA:g}")] if at < self.y_limits[1] else []
+    def rule(self) -> list[Mark]:
+        """Return the line above which the adjusted p lies under .05."""
+        return [] if self.line is None else [Rule(at=self.line, axis="y", text=f"adjusted p = {ALPHA:g}")]
 
     def points(self, words: tuple[str, ...]) -> list[Mark]:
         """Return the tested points in three colours, and the others as grey crosses at p = 1."""
@@ -114,11 +115,13 @@ class Volcano:
         shown = shown[np.argsort(-side[shown], kind="stable")]
         marks: list[Mark] = []
         if len(shown):
+            counts = np.bincount(side[shown], minlength=3)
+            present = np.flatnonzero(counts)
             colour = Categories(
-                codes=side[shown],
-                labels=("toward, adjusted p < 0.05", "away, adjusted p < 0.05", "not below 0.05"),
-                colours=(RED, BLUE, MUTED),
-                counts=tuple(int(n) for n in np.bincount(side[shown], minlength=3)),
+                codes=np.searchsorted(present, side[shown]),
+                labels=tuple(_SIDES[kind] for kind in present),
+                colours=tuple(_COLOURS[kind] for kind in present),
+                counts=tuple(int(counts[kind]) for kind in present),
                 title="Edits",
             )
             marks.append(self._points(shown, colour, words))
@@ -147,6 +150,15 @@ class Volcano:
             hover=tuple(words[place] for place in shown),
             label=label,
         )
+
+
+def _line(table: pd.DataFrame) -> float | None:
+    """Return the -log10 of the p at which the adjusted p passes .05."""
+    p, adjusted = (table[name].dropna().to_numpy(dtype=np.float64) for name in ("p", "p_adjusted"))
+    if not len(p):
+        return None
+    # Benjamini and Hochberg 1995: the largest k with p(k) <= alpha k / m; without one the smallest p must pass
+    return -float(np.log10(ALPHA * max(int((adjusted < ALPHA).sum()), 1) / len(p)))
 
 
 def _names(rows: pd.DataFrame) -> list[str]:

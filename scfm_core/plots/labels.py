@@ -57,7 +57,7 @@ def name_points(
         boxes = [_box(points[place], width, anchor, shift) for anchor, shift in _PLACES]
         free = [box[0] >= 0 and box[1] <= _WIDTH and not any(_overlap(box, o) for o in taken) for box in boxes]
         pairs = zip(boxes, free, strict=True)
-        covered = [_n_inside(points, box) if found else _MOST_COVERED + 1 for box, found in pairs]
+        covered = [_n_covered(points, chosen, box) if found else _MOST_COVERED + 1 for box, found in pairs]
         best = int(np.argmin(covered))
         if covered[best] <= _MOST_COVERED:
             at_x, at_y = points[place]
@@ -73,10 +73,11 @@ def _box(point: FloatArray, width: float, anchor: Anchor, shift: tuple[float, fl
     return left, left + width, low, low + _LINE
 
 
-def _n_inside(points: FloatArray, box: Box) -> int:
-    """Count the points that a name would cover."""
+def _n_covered(points: FloatArray, chosen: NDArray[np.bool_], box: Box) -> int:
+    """Count the points that a name would cover, chosen ones threefold."""
     x, y = points.T
-    return int(((x > box[0] - 2) & (x < box[1] + 2) & (y > box[2]) & (y < box[3])).sum())
+    inside = (x > box[0] - 2) & (x < box[1] + 2) & (y > box[2] - 3) & (y < box[3] + 3)
+    return int(inside.sum() + 2 * (inside & chosen).sum())
 
 
 def _overlap(box: Box, other: Box) -> bool:

@@ -77,7 +77,7 @@ def pair_matrix(pairs: "PairInteractions", group: str, by: Measure = "vector") -
         words[line[number]][column[number]] = _hover(row)
     p_name = _COLUMNS[by][0]
     passed = (rows[p_name] < ALPHA).to_numpy()
-    marks: list[Mark] = [HeatMap(colour=_colour(values, by), hover=tuple(map(tuple, words)))]
+    marks: list[Mark] = [HeatMap(colour=_colour(values, by, _least(rows, by)), hover=tuple(map(tuple, words)))]
     marks += [
         Note(x=float(x), y=float(y), text="n/a", colour=MUTED)
         for x, y, value in zip(column, line, measured, strict=True)
@@ -112,9 +112,16 @@ def pair_matrix(pairs: "PairInteractions", group: str, by: Measure = "vector") -
     )
 
 
-def _colour(values: Any, by: Measure) -> Continuous:
-    finite = np.abs(values[np.isfinite(values)])
-    reach = float(finite.max()) if len(finite) and finite.max() > 0 else 1.0
+def _least(rows: pd.DataFrame, by: Measure) -> float:
+    """Return what the scale reaches at least, so that rounding errors look like nothing."""
+    if by == "vector":
+        return 0.1
+    largest = float(np.nan_to_num(rows[["effect_a", "effect_b", "effect_both"]].to_numpy(dtype=np.float64)).max())
+    return 0.05 * largest or 1e-6
+
+
+def _colour(values: Any, by: Measure, least: float) -> Continuous:
+    reach = float(np.abs(values[np.isfinite(values)]).max(initial=least))
     scale: ScaleName = "viridis" if by == "vector" else "signed"
     limits = (0.0, reach) if by == "vector" else (-reach, reach)
     return Continuous(values=values, scale=scale, limits=limits, title=_TITLES[by])
@@ -135,11 +142,17 @@ def _hover(row: "pd.Series[Any]") -> str:
 
 def _title(rows: pd.DataFrame, passed: Any, group: str, by: Measure) -> str:
     n_tested = int(rows[_COLUMNS[by][0]].notna().sum())
-    least, most = int(rows["n_holding_both"].min()), int(rows["n_holding_both"].max())
+    measured = rows[rows[f"{by}_beyond"].notna()]
+    counts = measured["n_holding_both"] if len(measured) else rows["n_holding_both"]
+    least, most = int(counts.min()), int(counts.max())
     n_cells = grouped_number(least) if least == most else f"{grouped_number(least)} to {grouped_number(most)}"
     where = one_line(group, longest=30)
     if not n_tested:
-        return f"{len(rows)} pairs in {where}, not compared with random pairs (n\u00a0=\u00a0{n_cells} cells)"
+        additive = int((measured["kind_of"] == "additive").sum())
+        return (
+            f"{additive} of {len(measured)} measured pairs in {where} are additive; none was compared with random "
+            f"pairs (n\u00a0=\u00a0{n_cells} cells a pair)"
+        )
     what = "add up less well than" if by == "vector" else "go beyond the sum otherwise than"
     return (
         f"{int(passed.sum())} of {n_tested} tested pairs in {where} {what} random pairs (adjusted "
@@ -156,11 +169,17 @@ def _caption(rows: pd.DataFrame, passed: Any, missing: Any, by: Measure) -> str:
         f"{grouped_number(known[n_null].min())} or more of them for each pair): it is they that tell, not 0."
         if len(known)
         else "",
-        "White dots: adjusted p\u00a0<\u00a00.05 against random pairs (empirical, Benjamini-Hochberg)."
-        if passed.any()
-        else "No pair has an adjusted p\u00a0<\u00a00.05 against random pairs.",
+        _dots_words(rows, passed, by),
         f"n/a: not measured, too few cells hold both (n\u00a0=\u00a0{grouped_number(missing.sum())} pairs)."
         if missing.any()
         else "",
     ]
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _dots_words(rows: pd.DataFrame, passed: Any, by: Measure) -> str:
+    if passed.any():
+        return "White dots: adjusted p\u00a0<\u00a00.05 against random pairs (empirical, Benjamini-Hochberg)."
+    if rows[_COLUMNS[by][0]].notna().any():
+        return "No pair has an adjusted p\u00a0<\u00a00.05 against random pairs."
+    return "No pair was compared with random pairs."

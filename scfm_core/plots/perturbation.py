@@ -86,7 +86,8 @@ def _bars_caption(rows: pd.DataFrame, left_out: int) -> str:
     over = " and ".join(sorted({str(name) for name in rows["ci_over"].dropna()} & {"cells", "donors"})) or "cells"
     sentences = [
         f"Bars: mean over the cells that hold the gene, with its 95 % interval over {over}; cells without the gene do "
-        "not count. Beside each name n: the cells that hold the gene, of all.",
+        "not count. n: these cells, of all. On the right z and the p adjusted over all rows "
+        "(Benjamini-Hochberg).",
         f"Orange: mean and 95 % range of {randoms} of like abundance. Diamond: the gene itself on as many cells as "
         f"they were measured on (at most {n_measured}). Compare the diamond with the orange line.",
         evidence_sentence(rows),
@@ -196,8 +197,8 @@ def _beside(row: "pd.Series[Any]", *, roomy: bool) -> str:
         return "not compared\nwith random genes"
     evidence = evidence_words(row)
     if not roomy:
-        mark = ", exploratory" if row["evidence"] != "donors" else ""
-        return f"z = {plain_number(row['z'])}{mark}\nadjusted p {p_words(row['p_adjusted'])}"
+        short = "over donors" if row["evidence"] == "donors" else "exploratory"
+        return f"z {plain_number(row['z'])}, p {plain_number(row['p_adjusted'])}\n{short}"
     lines = [f"z = {plain_number(row['z'])}", f"adjusted p {p_words(row['p_adjusted'])}", evidence]
     if row["status"] == "rarely held":
         lines.append(f"rarely held: {100 * row['share_holding']:.2g} %")
@@ -227,7 +228,9 @@ def _tick(row: "pd.Series[Any]", *, roomy: bool, several: bool) -> str:
     edit, numbers = one_line(row["edit"], longest=22), n_cells_words(row)
     if roomy:
         return f"{edit}\n{one_line(row['group'], longest=20)}\n{numbers}"
-    return f"{edit}\n{one_line(row['group'], longest=12)}, {numbers}" if several else f"{edit}\n{numbers}"
+    if several:
+        return f"{edit}\n{one_line(row['group'], longest=14)}, n = {grouped_number(row['n_holding'])}"
+    return f"{edit}\n{numbers}"
 
 
 def _bars_title(table: pd.DataFrame) -> str:
@@ -237,9 +240,11 @@ def _bars_title(table: pd.DataFrame) -> str:
     if tested.empty:
         return f"Effects of {grouped_number(table['edit'].nunique())} {noun}, not compared with random genes"
     exploratory = "" if (tested["evidence"] == "donors").any() else ", exploratory"
+    n_groups = tested["group"].nunique()
+    groups = f" (in {grouped_number(n_groups)} groups)" if n_groups > 1 else ""
     return (
-        f"{grouped_number(n_moved)} of {grouped_number(len(tested))} tested {noun} move the cells that hold the gene "
-        f"more than random genes of like abundance do (adjusted p\u00a0<\u00a00.05{exploratory})"
+        f"{grouped_number(n_moved)} of {grouped_number(len(tested))} tested {noun}{groups} move the cells that hold "
+        f"the gene more than random genes of like abundance do (adjusted p\u00a0<\u00a00.05{exploratory})"
     )
 
 

@@ -161,6 +161,7 @@ class _Drawing:
                 "xanchor": "left",
                 "tickfont": {"size": 12},
                 "nticks": 5,
+                "exponentformat": "e",
             }
             axis = {
                 "cmin": colour.limits[0],
@@ -556,7 +557,7 @@ def _layout(drawing: _Drawing, figure: Figure, height: float, lines: list[str]) 
     whole = round(height + _TITLE_LINE * len(lines) + sum(heights.values()))
     chart.update_layout(
         template=_template(theme),
-        title={"text": "<br>".join(safe_text(line) for line in lines), "pad": {"t": 6 + 11 * (len(lines) - 1), "l": 8}},
+        title={"text": "<br>".join(safe_text(line) for line in lines), "pad": {"t": 6 + 8 * (len(lines) - 1), "l": 8}},
         height=whole,
         margin={
             "l": 8,

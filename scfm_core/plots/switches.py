@@ -36,7 +36,8 @@ _CAVEAT = (
     f"{EDIT_CAVEAT} A cell's label here is that of most of its 15 nearest unedited cells; a cell between two groups "
     "changes it easily."
 )
-_SLOT = 0.075  # least share of the height that a label with its two lines takes
+_LINE_MM = 2.9  # height of a line of a label
+_AROUND_MM = 12.0  # of the figure that are not the diagram
 _GAP = 0.015
 _MM_PER_LABEL = 11.0
 _BLOCK = 0.04  # width of the blocks at both ends
@@ -72,10 +73,11 @@ def switch_diagram(
     known = category_colours(categories or names)
     colours = {name: known.get(name, NO_VALUE) for name in names} | {OTHER: NO_VALUE}
     order = [*names, *([OTHER] if OTHER in {*flows["label_before"], *flows["label_after"]} else [])]
-    scale = min(_scale(flows.groupby(side)["n_cells"].sum().to_numpy()) for side in ("label_before", "label_after"))
-    before, after = (_Side(flows, side, order, scale) for side in ("label_before", "label_after"))
-    n_labels = max(len(before.labels), len(after.labels))
+    n_labels = int(flows[["label_before", "label_after"]].nunique().max())
     height_mm = float(np.clip(20 + _MM_PER_LABEL * n_labels, 70, 160))
+    sides = ("label_before", "label_after")
+    scale = min(_scale(flows.groupby(side)["n_cells"].sum(), height_mm) for side in sides)
+    before, after = (_Side(flows, side, order, (scale, height_mm)) for side in sides)
     y = Axis(title="", limits=(1.02, -8.5 / height_mm), ticks=(), visible=False)
     n = grouped_number(flows["n_cells"].sum())
     heads = [
@@ -109,14 +111,16 @@ class _Stack:
 class _Side:
     """The blocks of one side, one over the other, each in a slot that holds its name."""
 
-    def __init__(self, flows: pd.DataFrame, column: str, order: list[str], per_cell: float) -> None:
+    def __init__(self, flows: pd.DataFrame, column: str, order: list[str], scale: tuple[float, float]) -> None:
+        per_cell, height_mm = scale
         self.column = column
         self.labels = [label for label in order if (flows[column] == label).any()]
         counts = np.array([int(flows.loc[flows[column] == label, "n_cells"].sum()) for label in self.labels])
         changed = flows[flows["label_before"] != flows["label_after"]]
         moved = [int(changed.loc[changed[column] == label, "n_cells"].sum()) for label in self.labels]
         heights = counts * per_cell
-        slots = _slots(heights)
+        slots = np.maximum(heights + _GAP, _least_slots(self.labels, height_mm))
+        slots += max(1 - slots.sum(), 0.0) / len(slots)
         ends = np.cumsum(slots)
         self.per_cell = per_cell
         self.stacks: dict[str, _Stack] = {}
@@ -126,17 +130,18 @@ class _Side:
             self.stacks[label] = _Stack(label, int(counts[place]), moved[place], float(low), float(high), middle)
 
 
-def _slots(heights: FloatArray) -> FloatArray:
-    """Return the room of each block and its name, which fills the height 0 to 1 where the blocks are low enough."""
-    slots = np.maximum(heights + _GAP, min(_SLOT, 1.0 / len(heights)))
-    return np.asarray(slots + max(1 - slots.sum(), 0.0) / len(slots))
+def _least_slots(labels: Sequence[object], height_mm: float) -> FloatArray:
+    """Return the share of the height that the name of each label needs."""
+    lines = np.array([len(_name_lines(str(label))) + 1 for label in labels], dtype=np.float64)
+    least = (_LINE_MM * lines + 0.8) / (height_mm - _AROUND_MM)
+    return np.asarray(least / max(float(least.sum()), 1.0))
 
 
-def _scale(counts: NDArray[np.integer[Any]]) -> float:
+def _scale(counts: "pd.Series[Any]", height_mm: float) -> float:
     """Return the height of one cell at which all blocks of a side and their names fit."""
-    scale = 1.0 / float(counts.sum())
-    for _ in range(60):
-        if np.maximum(counts * scale + _GAP, min(_SLOT, 1.0 / len(counts))).sum() <= 1:
+    scale, least = 1.0 / float(counts.sum()), _least_slots(list(counts.index), height_mm)
+    for _ in range(80):
+        if np.maximum(counts.to_numpy() * scale + _GAP, least).sum() <= 1:
             break
         scale *= 0.95
     return scale
@@ -237,11 +242,14 @@ def _names(before: _Side, after: _Side) -> list[Mark]:
 
 
 def _label(stack: _Stack, verb: str) -> str:
-    lines = textwrap.wrap(one_line(stack.label, longest=38), 20)[:2]
     numbers = f"n = {grouped_number(stack.n_cells)}"
     if stack.n_changed:
         numbers += f", {grouped_number(stack.n_changed)} {verb}"
-    return "\n".join([*lines, numbers])
+    return "\n".join([*_name_lines(stack.label), numbers])
+
+
+def _name_lines(label: str) -> list[str]:
+    return textwrap.wrap(one_line(label, longest=38), 20)[:2]
 
 
 def _title(row: "pd.Series[Any]") -> str:
