@@ -81,7 +81,7 @@ def _numbers(part: Part, row: pd.Series) -> str:
     if np.isfinite(measured["p"]):
         over = "over donors and cells" if measured["evidence"] == "donors" else "over cells"
         words = f"{plain_number(measured['p'])} {over}, {count(measured['n_null'])} random genes{_range(row, goal)}"
-        lines.insert(1, f"**p** {plain(words)}")
+        lines.insert(1, f"**p** {plain(words, longest=300)}")
     return "  \n".join(lines)
 
 

@@ -80,7 +80,8 @@ def _switches(standing: Standing, row: pd.Series) -> None:
     if not row["n_holding"]:
         st.caption("No cell holds the gene, so none can change.")
         return
-    figure = switch_diagram(effects, row["edit"], row["group"])
+    types = cell_table(standing.dataset)[effects.identity_by].dropna().astype(str).unique()
+    figure = switch_diagram(effects, row["edit"], row["group"], categories=tuple(types))  # the colours of the map
     left, right = st.columns([3, 2], gap="medium")
     with left:
         draw(figure, f"{standing.key}:switches:{row['edit']}:{row['group']}")

@@ -24,7 +24,7 @@ from scfm_core.request import Request, ResultT
 
 FIRST_CELLS, MORE_CELLS = 16, 64
 _POLL_SECONDS = 0.8
-_DONE, _FAILED = ":material/check:", ":material/error:"
+_DONE, _FAILED, _STOPPED = ":material/check:", ":material/error:", ":material/pause_circle:"
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def show_chain(chain: Chain, running: Job[Any] | None) -> None:
     for stage in chain.stages:
         job = job_of(stage.request)
         if job is not None and job.finished:
-            marks.append(f"{_DONE if job.error is None else _FAILED} {plain(stage.name)}")
+            marks.append(f"{_mark(job)} {plain(stage.name)}")
         else:
             now = running is not None and job is running
             marks.append(f"**{plain(stage.name)}**" if now else plain(stage.name))
@@ -169,6 +169,12 @@ def show_chain(chain: Chain, running: Job[Any] | None) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="chain-rest"):
         _rest(chain)
+
+
+def _mark(job: Job[Any]) -> str:
+    if job.error is None:
+        return _DONE
+    return _STOPPED if isinstance(job.error, Cancelled) else _FAILED
 
 
 @st.fragment(run_every=_POLL_SECONDS)

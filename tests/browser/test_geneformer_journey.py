@@ -4,9 +4,9 @@ import time
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
 
 from tests.browser.conftest import Visitor
+from tests.browser.steps import fill_number, go_to, pick
 from tests.geneformer_folders import model_folder, write_published
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -87,29 +87,4 @@ def stop_a_long_run(visitor: Visitor) -> None:
     waiting.get_by_text("Editing every gene").first.wait_for()
     waiting.get_by_role("button", name="Stop").click()
     page.get_by_text("Stopped. What was finished is kept").wait_for()
-    visitor.wait()
-
-
-def pick(visitor: Visitor, label: str, option: str) -> None:
-    """Choose an option of a select box."""
-    named = visitor.page.get_by_text(label, exact=True)
-    box = visitor.page.locator('[data-testid="stSelectbox"]').filter(has=named).first
-    box.locator("input").fill(option)
-    visitor.page.get_by_role("option").filter(has_text=option).first.click()
-    time.sleep(0.5)
-    visitor.wait()
-
-
-def fill_number(page: Page, label: str, value: str) -> None:
-    """Write a number into its field."""
-    field = page.locator('[data-testid="stNumberInput"]').filter(has_text=label).locator("input")
-    field.fill(value)
-    field.press("Enter")
-    time.sleep(0.5)
-
-
-def go_to(visitor: Visitor, name: str) -> None:
-    """Open a page by the navigation."""
-    visitor.page.locator('[data-testid="stSidebarNav"]').get_by_role("link", name=name).click()
-    visitor.page.locator("h1").get_by_text(name).wait_for()
     visitor.wait()

@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, Page
 
 from scfm_core.dataset import Dataset
 from tests.browser.conftest import ROOT, Visitor
+from tests.browser.steps import download, slide
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -61,15 +62,21 @@ def test_journey(visitor, tiny_dataset, tmp_path):
     visitor.picture("5-markers")
     step("markers with files")
     visitor.click("Next: Perturbation")
-    visitor.click("Switch this gene off")
-    assert "Switching off LYZ moves" in page.locator(".st-key-spoken").inner_text()
-    visitor.see_figures(6)
+    page.get_by_text("More: identity, random genes").click()
+    slide(visitor, "Random genes", -6)
+    page.get_by_text("More: identity, random genes").click()
+    visitor.click("Delete this gene")
+    assert "Deleting LYZ moves" in page.locator(".st-key-result").inner_text()
+    assert "PCA" in page.locator(".st-key-result-baseline").inner_text()
+    visitor.see_figures(4)
     visitor.picture("6-perturbation")
     if os.environ.get("SCFM_UPDATE_SCREENSHOT") == "1":
         shutil.copyfile(visitor.folder / "6-perturbation-1280.png", ROOT / "assets" / "screenshot.png")
     page.get_by_text("beside the random genes").scroll_into_view_if_needed()
     visitor.picture("7-null")
-    page.get_by_text("Where the cells land").scroll_into_view_if_needed()
+    page.get_by_role("tab", name="Where cells land").click()
+    visitor.see_figures(3)
+    page.get_by_text("Which cells change their type").scroll_into_view_if_needed()
     visitor.picture("8-landing")
     step("deletion with its null")
     upload_own_file(visitor, as_csv(tiny_dataset, tmp_path))
@@ -125,15 +132,6 @@ def lasso(visitor: Visitor, chart: Locator) -> None:
     mouse.up()
     visitor.page.locator(".st-key-thread-selection").wait_for()
     visitor.wait()
-
-
-def download(page: Page, label: str, folder: Path) -> Path:
-    """Click a file's button and return where the file lies."""
-    with page.expect_download() as waiting:
-        page.get_by_role("button", name=label).first.click()
-    path = folder / waiting.value.suggested_filename
-    waiting.value.save_as(path)
-    return path
 
 
 def title(page: Page) -> str:

@@ -5,6 +5,7 @@ import io
 
 import pandas as pd
 
+import pages._perturb_genes
 import pages._waiting
 import pages._words
 from pages._show import TableFile, to_csv, to_xlsx
@@ -39,7 +40,7 @@ def test_numbers_stay_numbers():
 
 
 def test_examples_in_the_pages_hold():
-    for module in (pages._words, pages._waiting):
+    for module in (pages._perturb_genes, pages._words, pages._waiting):
         found = doctest.testmod(module)
         assert found.attempted
         assert not found.failed

@@ -1,0 +1,73 @@
+"""What a person does on the pages again and again."""
+
+import time
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page
+
+from tests.browser.conftest import Visitor
+
+
+def pick(visitor: Visitor, label: str, option: str) -> None:
+    """Choose an option of a select box."""
+    named = visitor.page.get_by_text(label, exact=True)
+    box = visitor.page.locator('[data-testid="stSelectbox"]').filter(has=named).first
+    _write_in(box, option)
+    visitor.page.get_by_role("option").filter(has_text=option).first.click()
+    time.sleep(0.5)
+    visitor.wait()
+
+
+def pick_more(visitor: Visitor, label: str, *options: str) -> None:
+    """Choose further options of a box that takes several."""
+    named = visitor.page.get_by_text(label, exact=True)
+    box = visitor.page.locator('[data-testid="stMultiSelect"]').filter(has=named).first
+    for option in options:
+        _write_in(box, option)
+        visitor.page.get_by_role("option").filter(has_text=option).first.click()
+        time.sleep(0.5)
+        visitor.wait()
+    visitor.page.keyboard.press("Escape")
+
+
+def _write_in(box: Locator, option: str) -> None:
+    """Write into a box with a list, which opens only where it has room."""
+    box.evaluate("box => box.scrollIntoView({block: 'center'})")
+    field = box.locator("input")
+    field.click()
+    field.fill(option)
+
+
+def fill_number(page: Page, label: str, value: str) -> None:
+    """Write a number into its field."""
+    field = page.locator('[data-testid="stNumberInput"]').filter(has_text=label).locator("input")
+    field.fill(value)
+    field.press("Enter")
+    time.sleep(0.5)
+
+
+def slide(visitor: Visitor, label: str, n_steps: int) -> None:
+    """Move a slider by some steps, to the left where negative."""
+    named = visitor.page.get_by_text(label, exact=True)
+    handle = visitor.page.locator('[data-testid="stSlider"]').filter(has=named).get_by_role("slider").first
+    handle.focus()
+    for _ in range(abs(n_steps)):
+        handle.press("ArrowLeft" if n_steps < 0 else "ArrowRight")
+    time.sleep(0.5)
+    visitor.wait()
+
+
+def go_to(visitor: Visitor, name: str) -> None:
+    """Open a page by the navigation."""
+    visitor.page.locator('[data-testid="stSidebarNav"]').get_by_role("link", name=name).click()
+    visitor.page.locator("h1").get_by_text(name).wait_for()
+    visitor.wait()
+
+
+def download(page: Page, label: str, folder: Path) -> Path:
+    """Click a file's button and return where the file lies."""
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=label).first.click()
+    path = folder / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    return path
