@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _HOUSEKEEPING, _SCRAMBLED, _MARKER = "housekeeping gene", "scrambled edit", "top marker"  # as `run_controls` names them
 _MEANINGS = {
-    _MARKER: "A finding that stays away says little here.",
+    _MARKER: "Where nothing is found here, that says little.",
     _SCRAMBLED: "It compares the size of the effect, not the shift toward a state.",
 }
 _AS_A_SENTENCE = {"Moves": "It moves", "Stands": "It stands", "Held": "It is held", "Between": "It lies between"}
