@@ -12,20 +12,19 @@ from numpy.typing import NDArray
 
 from scfm_core.analyses.embed_cells import cells_per_chunk
 from scfm_core.analyses.measure_edits import EditedCells, Measure, MeasureEdits, apparatus_of
-from scfm_core.analyses.perturbation_null import Match, Pool, generator, make_pool, match_genes
+from scfm_core.analyses.perturbation_null import Match, Pool, generator, match_genes
 from scfm_core.analyses.perturbation_passes import (
     Apparatus,
     embed_edited,
     find_tokens,
     one_minus_cosine,
-    read_genes,
     some_pairs,
 )
+from scfm_core.analyses.perturbation_pools import read_pools, same_token
 from scfm_core.analyses.perturbation_study import Edit, RandomGenes, Study, make_study
 from scfm_core.request import Context, Request
 from scfm_core.tokens import Overexpress, same_edit
 
-_CELLS_READ_AT_ONCE = 512
 _SLICES = (0, 16, 64, 256, 1000)  # of the cells that hold a gene: each slice is measured once and kept
 
 
@@ -91,7 +90,8 @@ class MeasureRandomGenes(Request[MeasuredRandomGenes]):
         measure = Measure.of(self.exact, points)
         distance = np.full(len(cell), np.nan)
         shifts = np.full((len(self.exact.states), len(cell)), np.nan)
-        landing = measure.landscape.neighbours(points[cell], itself=cell)
+        once, place_of_cell = np.unique(cell, return_inverse=True)
+        landing = measure.landscape.neighbours(points[once], itself=once)[place_of_cell]
         order = np.lexsort((numbers, cell))  # by cell, so that each piece of work reads few cells
         work = some_pairs(cell[order], numbers[order], passes_per_chunk=cells_per_chunk(self.exact.baseline.model))
         parts = context.map(
@@ -164,8 +164,9 @@ def joined(parts: Sequence[MeasuredRandomGenes]) -> RandomGenes:
     found: dict[tuple[int, str], Match] = {}
     abundance = {}
     own = ("edit", "group", "distance", "one_sided", "odds", "rank")
+    rows = draws.groupby(["edit", "group"], sort=False).indices
     for edit, group, distance, one_sided, odds, rank in zip(*(matches[name].tolist() for name in own), strict=True):
-        drawn = draws[(draws["edit"] == edit) & (draws["group"] == group)]
+        drawn = draws.iloc[rows.get((edit, group), [])]
         genes = [[int(gene) for gene in text.split(";")] for text in drawn["genes"]]
         found[edit, group] = Match(np.array(genes, dtype=np.int64), distance, one_sided)
         abundance[edit, group] = np.concatenate([[[odds, rank]], drawn[["odds", "rank"]].to_numpy(dtype=np.float64)])
@@ -187,14 +188,16 @@ def match_random_genes(
 ) -> MatchedGenes:
     """Draw random genes, or sets of genes, like those of each edit, in each group where the edit changes a cell."""
     token_of_gene = context.call(partial(find_tokens, apparatus), step=f"Loading {apparatus.model.title}")
-    pools = _make_pools(context, apparatus, study, token_of_gene)
+    orders = {group: study.chosen[study.in_random_order[group]] for group in study.group_names}
+    pools = read_pools(context, apparatus, orders, token_of_gene)
     gene_ids, symbols = study.dataset.gene_ids, study.dataset.gene_symbols
     position = {gene_id: number for number, gene_id in enumerate(gene_ids)}
-    members = [[_same_token(token_of_gene, position[single.gene_id]) for single in edit] for edit in study.edits]
+    members = [[same_token(token_of_gene, position[single.gene_id]) for single in edit] for edit in study.edits]
     drawer = _Drawer(study, token_of_gene, np.unique(np.concatenate(members)), n)
     numbers: dict[tuple[str, frozenset[object]], int] = {}
     edits: list[Edit] = []
     positions: list[tuple[int, ...]] = []
+    abundance: list[NDArray[np.float64]] = []
     draws, matches = [], []
     for group, pool in pools.items():
         for edit, own in enumerate(members):
@@ -208,9 +211,10 @@ def match_random_genes(
                 if number == len(edits):
                     edits.append(made)
                     positions.append(tuple(genes))
+                    abundance.append(pool.abundance_of(genes))
                 named = ["+".join(symbols[gene] for gene in genes), ";".join(gene_ids[gene] for gene in genes)]
                 where = ";".join(map(str, genes))
-                draws.append((edit, group, draw, number, *named, where, *pool.abundance_of(genes)))
+                draws.append((edit, group, draw, number, *named, where, *abundance[number]))
     columns = ["edit", "group", "draw", "number", "symbols", "gene_ids", "genes", "odds", "rank"]
     return MatchedGenes(
         edits=tuple(edits),
@@ -253,33 +257,6 @@ class _Drawer:
             n_each = min(n_each, len(match.genes))
             columns = [*match.genes.T[:, :n_each], *(column[:n_each] for column in columns)]
         return replace(match, genes=np.stack(columns, axis=1)), (*used, *absent)
-
-
-def _make_pools(
-    context: Context, apparatus: Apparatus, study: Study, token_of_gene: NDArray[np.int32]
-) -> dict[str, Pool]:
-    """Read which genes the cells hold on which genes are compared."""
-    orders = {group: study.chosen[study.in_random_order[group]] for group in study.group_names}
-    cells = np.concatenate(list(orders.values()))
-    chunks = [cells[start : start + _CELLS_READ_AT_ONCE] for start in range(0, len(cells), _CELLS_READ_AT_ONCE)]
-    read = partial(read_genes, apparatus, token_of_gene)
-    parts = list(context.map(read, chunks, step="Looking for genes of like abundance", sizes=[len(c) for c in chunks]))
-    genes = np.concatenate([part["genes"] for part in parts])
-    ranks = np.concatenate([part["ranks"] for part in parts])
-    ends = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(part["offsets"]) for part in parts]))])
-    pools, start = {}, 0
-    for group, order in orders.items():
-        offsets = ends[start : start + len(order) + 1]
-        where = slice(int(offsets[0]), int(offsets[-1]))
-        pools[group] = make_pool(order, (genes[where], ranks[where], offsets - offsets[0]))
-        start += len(order)
-    return pools
-
-
-def _same_token(token_of_gene: NDArray[np.int32], gene: int) -> int:
-    """Return the gene by which a pool knows a token, where several genes of the dataset share it."""
-    token = token_of_gene[gene]
-    return gene if token < 0 else int(np.flatnonzero(token_of_gene == token)[0])
 
 
 def _table(rows: list[tuple[object, ...]], columns: list[str]) -> pd.DataFrame:

@@ -2,20 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scfm_core.analyses.pair_passes import Pair
 from scfm_core.analyses.pair_steps import MIN_CELLS, Bench
-from scfm_core.analyses.perturbation_null import Match, Pool, generator, make_pool, match_genes
-from scfm_core.analyses.perturbation_passes import read_genes
+from scfm_core.analyses.perturbation_null import Match, Pool, generator, match_genes
+from scfm_core.analyses.perturbation_pools import read_pools, same_token
 from scfm_core.analyses.perturbation_study import Study
 from scfm_core.request import Context
 from scfm_core.tokens import GeneEdit, Overexpress, same_edit
-
-_CELLS_READ_AT_ONCE = 512
 
 Key = tuple[int, str]  # number of the tested pair, group
 
@@ -68,9 +65,11 @@ def draw_pairs(
         On how many cells each is measured at most.
     """
     study = bench.study
-    pools = make_pools(context, bench, sorted({group for (_, group), _ in tested}))
+    groups = sorted({group for (_, group), _ in tested})
+    orders = {group: study.chosen[study.in_random_order[group]] for group in groups}
+    pools = read_pools(context, bench.apparatus, orders, bench.token_of_gene)
     position = {gene_id: number for number, gene_id in enumerate(study.dataset.gene_ids)}
-    own = [_same_token(bench.token_of_gene, position[edit.gene_id]) for (edit,) in study.edits]
+    own = [same_token(bench.token_of_gene, position[edit.gene_id]) for (edit,) in study.edits]
     found = {}
     for (number, group), (one, other) in tested:
         (edit_a,), (edit_b,) = study.edits[one], study.edits[other]
@@ -135,30 +134,3 @@ def holding_both(pool: Pool, members: Sequence[tuple[GeneEdit, int]]) -> NDArray
         if not isinstance(edit, Overexpress):
             places = np.intersect1d(places, pool.holders_of([gene]))
     return pool.cells[places]
-
-
-def make_pools(context: Context, bench: Bench, groups: Sequence[str]) -> dict[str, Pool]:
-    """Read which genes the cells hold on which genes are compared, group by group."""
-    study = bench.study
-    orders = {group: study.chosen[study.in_random_order[group]] for group in groups}
-    chunks, owners = [], []
-    for group, order in orders.items():
-        for start in range(0, len(order), _CELLS_READ_AT_ONCE):
-            chunks.append(order[start : start + _CELLS_READ_AT_ONCE])
-            owners.append(group)
-    read = partial(read_genes, bench.apparatus, bench.token_of_gene)
-    sizes = [len(chunk) for chunk in chunks]
-    parts = list(context.map(read, chunks, step="Looking for genes of like abundance", sizes=sizes))
-    pools = {}
-    for group, order in orders.items():
-        mine = [part for part, owner in zip(parts, owners, strict=True) if owner == group]
-        lengths = np.concatenate([np.diff(part["offsets"]) for part in mine])
-        genes, ranks = (np.concatenate([part[name] for part in mine]) for name in ("genes", "ranks"))
-        pools[group] = make_pool(order, (genes, ranks, np.concatenate([[0], np.cumsum(lengths)])))
-    return pools
-
-
-def _same_token(token_of_gene: NDArray[np.int32], gene: int) -> int:
-    """Return the gene by which a pool knows a token, where several genes of the dataset share it."""
-    token = token_of_gene[gene]
-    return gene if token < 0 else int(np.flatnonzero(token_of_gene == token)[0])

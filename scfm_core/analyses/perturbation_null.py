@@ -179,7 +179,9 @@ def match_genes(
     free = ~np.isin(pool.genes, barred)
     columns: list[NDArray[np.int64]] = []
     distances, one_sided = [0.0], False
-    for number, tested in enumerate(np.searchsorted(pool.genes, [gene for gene in members if gene in set(pool.genes)])):
+    held = np.array(members, dtype=np.int64)
+    held = held[np.isin(held, pool.genes)]
+    for number, tested in enumerate(np.searchsorted(pool.genes, held)):
         candidates = np.flatnonzero(free)
         offset = plane[candidates] - plane[tested]
         distance = np.hypot(*offset.T)

@@ -11,7 +11,7 @@ from scfm_core.analyses.perturbation_comparison import Comparison, means_there
 from scfm_core.analyses.perturbation_null import empirical_p
 from scfm_core.analyses.perturbation_study import RandomGenes, Study
 
-_READ_AT_ONCE = 100_000
+_COUNTED_AT_ONCE = 8_000_000  # vectors times labels: a column may have a value of its own for every cell
 
 
 def majority_labels(neighbours: NDArray[np.integer[Any]], labels: NDArray[np.str_]) -> NDArray[np.str_]:
@@ -37,8 +37,9 @@ def majority_labels(neighbours: NDArray[np.integer[Any]], labels: NDArray[np.str
     codes = np.append(codes[1:], 0)  # the neighbour -1 reads the last one
     rows = neighbours.reshape(-1, neighbours.shape[-1]) if neighbours.size else np.empty((0, 1), dtype=np.int64)
     found = np.zeros(int(np.prod(neighbours.shape[:-1])), dtype=np.int64)
-    for start in range(0, len(rows), _READ_AT_ONCE):
-        votes = codes[rows[start : start + _READ_AT_ONCE]]
+    step = max(1, _COUNTED_AT_ONCE // max(len(names), neighbours.shape[-1], 80))
+    for start in range(0, len(rows), step):
+        votes = codes[rows[start : start + step]]
         each = np.arange(len(votes))
         counts = np.zeros((len(votes), len(names)), dtype=np.int64)
         np.add.at(counts, (each[:, None], votes), 1)

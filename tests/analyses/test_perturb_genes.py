@@ -8,7 +8,7 @@ import pytest
 from scipy.sparse import csr_matrix
 from scipy.stats import false_discovery_control, kstest
 
-from scfm_core.analyses import measure_edits, measure_random_genes
+from scfm_core.analyses import measure_edits, measure_random_genes, perturbation_pools
 from scfm_core.analyses.authors_states import State
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.measure_random_genes import random_genes
@@ -330,7 +330,7 @@ def test_the_answer_does_not_depend_on_how_the_work_is_cut(tmp_path, dataset, mo
     for passes, read in ((128, 512), (7, 5)):
         for module in (measure_edits, measure_random_genes):
             monkeypatch.setattr(module, "cells_per_chunk", lambda model, passes=passes: passes)
-        monkeypatch.setattr(measure_random_genes, "_CELLS_READ_AT_ONCE", read)
+        monkeypatch.setattr(perturbation_pools, "_CELLS_READ_AT_ONCE", read)
         engine = Engine(Store(tmp_path / str(passes)), ThreadExecutor(["cpu"]))
         answers.append(engine.compute(request))
         engine.close()
