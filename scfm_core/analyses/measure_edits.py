@@ -28,6 +28,7 @@ from scfm_core.request import Context, Request
 from scfm_core.tokens import edit_name
 
 NOISE_CELLS = 32
+_NO_DIRECTION_BELOW = 1e-5  # of the length of a cell's vector: what float32 leaves of vectors that cancel
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,8 @@ class MeasureEdits(Request[EditedCells]):
         """See `Request.run`."""
         dataset = self.baseline.dataset
         chosen, _ = chosen_cells(dataset, self.cells, self.group_by)
+        for state in self.states:  # what cannot be answered is said before anything is computed
+            state.mask(dataset)
         n_left_out = (len(self.cells) if self.cells else dataset.n_cells) - len(chosen)
         if n_left_out:
             context.log(f"{n_left_out:,} cells have no {self.group_by} and are left out")
@@ -193,7 +196,8 @@ def state_vectors(
     Raises
     ------
     RequestError
-        If a state has no cell, or none with a vector.
+        If a state has no cell, or none with a vector, or its vectors cancel: those of all cells under a model whose
+        vectors are centred.
     """
     vectors = np.empty((len(states), points.shape[1]))
     for number, state in enumerate(states):
@@ -203,6 +207,12 @@ def state_vectors(
             msg = f"No cell with {state.value!r} in column {state.column!r} has a vector. Choose another state."
             raise RequestError(msg, "no-cells")
         vectors[number] = mine.mean(axis=0)
+        if np.linalg.norm(vectors[number]) <= _NO_DIRECTION_BELOW * np.linalg.norm(mine, axis=1).mean():
+            msg = (
+                f"The vectors of the {len(mine):,} cells with {state.value!r} in column {state.column!r} cancel, so "
+                "that there is no direction toward them. Choose a state that is not all of the cells."
+            )
+            raise RequestError(msg, "no-direction")
     return vectors
 
 

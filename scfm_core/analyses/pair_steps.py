@@ -112,6 +112,8 @@ def measure_error(context: Context, bench: Bench) -> float:
     """Return the relative error of a vector: the largest found when cells are embedded again, at least float32's."""
     there = bench.study.chosen[~np.isnan(bench.points[bench.study.chosen, 0])]
     sample = np.sort(generator(bench.study.seed, "noise").permutation(there)[:NOISE_CELLS])
+    if not len(sample):
+        return float(np.finfo(np.float32).eps)
     work = (sample, bench.points[sample])
     step = "Measuring the noise of the arithmetic"
     error = context.call(partial(relative_error, bench.apparatus, work), step=step)

@@ -37,6 +37,7 @@ __all__ = ["LandingArrows", "PerturbGenes", "PerturbationEffects", "estimated_pa
 __all__ += ["ALL_HOLDING", "NULL_CELLS", "RARELY_HELD_BELOW"]
 
 NULL_CELLS = 16
+MOST_EDITED_CELLS = 5_000_000  # one line each in a table of the answer
 ALL_HOLDING = POOL_CELLS
 
 
@@ -149,8 +150,8 @@ class PerturbGenes(Request[PerturbationEffects]):
     Raises
     ------
     RequestError
-        If there is nothing to edit, the model cannot make an edit, a gene is not in the dataset, or the cells belong to
-        another dataset.
+        If there is nothing to edit, the model cannot make an edit, a gene is not in the dataset, the cells belong to
+        another dataset, or there are more than 5,000,000 edited cells.
 
     References
     ----------
@@ -182,6 +183,13 @@ class PerturbGenes(Request[PerturbationEffects]):
                 f"{self.null_genes}, {self.null_cells} and {self.seed}."
             )
             raise RequestError(msg, "out-of-range")
+        n_cells = self.baseline.dataset.n_cells if self.cells is None else len(self.cells)
+        if len(self.edits) * n_cells > MOST_EDITED_CELLS:
+            msg = (
+                f"{len(self.edits):,} edits of {n_cells:,} cells are more than the {MOST_EDITED_CELLS:,} edited cells "
+                "that one answer holds. Choose fewer cells or edits, or screen the genes instead."
+            )
+            raise RequestError(msg, "too-many")
 
     @property
     def exact(self) -> MeasureEdits:
@@ -195,13 +203,14 @@ class PerturbGenes(Request[PerturbationEffects]):
 
     def run(self, context: Context) -> PerturbationEffects:
         """See `Request.run`."""
-        points = np.asarray(context.compute(self.baseline).points)
+        identity = None if self.identity_by is None else column_of(self.baseline.dataset, self.identity_by)
         edited = context.compute(self.exact)
+        points = np.asarray(context.compute(self.baseline).points)
         goals = 0 if self.goal is None else 1
         study = replace(
             make_study(self.exact, ~np.isnan(points[:, 0]), seed=self.seed),
             state_roles=("goal",) * goals + ("alternative",) * len(self.alternatives),
-            identity=None if self.identity_by is None else column_of(self.baseline.dataset, self.identity_by),
+            identity=identity,
             null_genes=self.null_genes,
             null_cells=self.null_cells,
         )
@@ -278,8 +287,9 @@ def landing_arrows(effects: PerturbationEffects, coordinates: NDArray[np.floatin
 def estimated_passes(request: PerturbGenes) -> int:
     """Return about how many times a cell will go through the model, before anything is computed.
 
-    An upper bound from the counts alone: genes outside the vocabulary, genes behind the longest input and random genes
-    that several edits share make it fewer. The baseline's vectors are not counted.
+    From the counts alone, and as if as many cells held each random gene as hold the tested one: genes outside the
+    vocabulary, genes behind the longest input and random genes that several edits share make it fewer. The baseline's
+    vectors are not counted.
     """
     dataset = request.baseline.dataset
     chosen, groups = chosen_cells(dataset, request.cells, request.group_by)
