@@ -1,5 +1,6 @@
 """How much of a model's ranking of genes the baselines foretell: expected against model percentile of each gene."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,8 +92,11 @@ def baseline_scatter(explanation: "BaselineExplanation", group: str, *, kind: st
                     label=f"{label} (n = {grouped_number(chosen.sum())})",
                 )
             )
-    names = [one_line(symbol, longest=18) for symbol in genes["symbol"]]
-    labels = name_points(names, x, y, chosen=tested, limits=(_LIMITS, _LIMITS), n_labels=_N_NAMED)
+    names = [one_line(symbol, longest=18) for symbol in genes.loc[tested, "symbol"]]
+    # random genes are no obstacle: every asked gene is named, on a patch where it stands on grey points
+    everyone, limits = np.ones(len(names), dtype=bool), (_LIMITS, _LIMITS)
+    labels = name_points(names, x[tested], y[tested], chosen=everyone, limits=limits, n_labels=_N_NAMED)
+    labels = [replace(label, backed=True) for label in labels]
     return Figure(
         panels=(
             Panel(

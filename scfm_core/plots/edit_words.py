@@ -95,8 +95,8 @@ def p_words(p: float) -> str:
 
     Examples
     --------
-    >>> p_words(0.012345), p_words(float("nan"))
-    ('= 0.0123', 'not defined')
+    >>> p_words(0.012345).split(), p_words(float("nan"))
+    (['=', '0.0123'], 'not defined')
     """
     words = plain_number(p)
     return words if words == "not defined" else f"=\u00a0{words}"

@@ -135,7 +135,7 @@ class Volcano:
         chosen = self.passed if self.passed.any() else self.tested
         limits = (self.x_limits, self.y_limits)
         n_labels = N_LABELS if self.passed.any() else 5
-        return name_points(names, self.x, self.height, chosen=chosen, limits=limits, n_labels=n_labels)
+        return [*name_points(names, self.x, self.height, chosen=chosen, limits=limits, n_labels=n_labels)]
 
     def _points(
         self, shown: NDArray[np.int64], colour: Categories | Solid, words: tuple[str, ...], label: str = ""

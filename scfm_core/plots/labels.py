@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scfm_core.plots.figure import Anchor, FloatArray, Mark, Note
+from scfm_core.plots.figure import Anchor, FloatArray, Note
 
 _WIDTH, _HEIGHT = 380.0, 300.0  # pixels of the smallest panel that the names must fit into
 _LETTER, _LINE = 7.0, 14.0
@@ -27,7 +27,7 @@ def name_points(
     chosen: NDArray[np.bool_],
     limits: tuple[tuple[float, float], tuple[float, float]],
     n_labels: int,
-) -> list[Mark]:
+) -> list[Note]:
     """Name the chosen points farthest from ``(0, 0)``, each where its name covers no other name and few points.
 
     Parameters
@@ -48,7 +48,7 @@ def name_points(
     distance = np.hypot(x / (x1 - x0), y / (y1 - y0))
     order = [int(place) for place in np.argsort(-distance, kind="stable") if chosen[place]]
     taken: list[Box] = []
-    notes: list[Mark] = []
+    notes: list[Note] = []
     points = np.column_stack([across, up])
     for place in order[: 4 * n_labels]:
         if len(notes) == n_labels:
