@@ -138,7 +138,7 @@ def _cell(row: dict[Any, Any], name: str) -> str:
     if name == "interval":
         low, high = row["ci_low"], row["ci_high"]
         return f"{three_digits(low)} to {three_digits(high)}" if known(low) and known(high) else ""
-    value = row[name]
+    value = row[name].replace(";", ", ") if name == "genes" else row[name]
     if not known(value):
         return ""
     if isinstance(value, bool | np.bool_):
