@@ -67,15 +67,17 @@ class Vocabulary:
         return rank_value_tokens(matrix, totals, medians, max_tokens=max_tokens)
 
 
-def learn_vocabulary(parts: Sequence[CorpusPart], *, min_cells: int) -> Vocabulary:
-    """Take the genes with an Ensembl id that enough cells express, and the median of their non-zero values.
+def learn_vocabulary(parts: Sequence[CorpusPart], *, min_cells: int, prefix: str = "ENSG") -> Vocabulary:
+    """Take the genes with an id of the wanted kind that enough cells express, and the median of their non-zero values.
 
     Parameters
     ----------
     min_cells
         A gene needs this many cells, with known totals, that express it.
+    prefix
+        How the ids of the wanted genes begin; by default human Ensembl ids.
     """
-    names = sorted({gene for part in parts for gene in part.counts.gene_ids if gene.startswith("ENSG")})
+    names = sorted({gene for part in parts for gene in part.counts.gene_ids if gene.startswith(prefix)})
     everything = {gene: position for position, gene in enumerate(names)}
     genes, values = [], []
     for part in parts:
@@ -90,7 +92,7 @@ def learn_vocabulary(parts: Sequence[CorpusPart], *, min_cells: int) -> Vocabula
     chosen = np.flatnonzero(n_cells >= min_cells)
     if len(chosen) == 0:
         msg = (
-            f"No gene with a human Ensembl id is expressed in at least {min_cells} of the training cells. "
+            f"No gene whose id begins with {prefix!r} is expressed in at least {min_cells} of the training cells. "
             "Train on more cells, or on files whose genes are known."
         )
         raise DatasetError(msg, "no-vocabulary")

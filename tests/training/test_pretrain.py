@@ -130,7 +130,7 @@ def test_medians_leave_out_cells_whose_total_is_not_known() -> None:
 
 def test_without_known_genes_nothing_is_trained() -> None:
     counts = CellCounts(matrix=csr_matrix(np.ones((3, 1))), gene_ids=("x",), total_counts=np.ones(3))
-    with pytest.raises(DatasetError, match="No gene with a human Ensembl id"):
+    with pytest.raises(DatasetError, match="No gene whose id begins with 'ENSG'"):
         learn_vocabulary([CorpusPart(name="a", counts=counts)], min_cells=1)
 
 
