@@ -8,6 +8,7 @@ _ROUNDS = 8
 _TUNING = 1.345  # Huber's constant: 95 % as efficient as least squares where errors are normal
 _MAD_TO_SD = 1.4826
 _ROUNDING = 1e-6  # of the spread of all values: what a line leaves below it is no sign of outliers
+_NO_EIGENVALUE = 1e-10  # of the largest one
 _SMALLEST_SPREAD = 1e-3  # of the median one: a residual of almost 0 says little about its scale
 
 
@@ -72,14 +73,23 @@ def _robust_line(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the fitted values of Huber's regression, and the share of its variance that each residual keeps."""
     weights = np.ones(len(values))
+    rounding = _ROUNDING * float(values.std())
     for _ in range(_ROUNDS):
         weighted = (design * weights[:, None]).T
-        solve = np.linalg.pinv(weighted @ design, rcond=1e-10, hermitian=True) @ weighted
+        solve = _inverse(weighted @ design) @ weighted
         fitted = design @ (solve @ values)
         away = np.abs(values - fitted)
-        spread = max(_MAD_TO_SD * float(np.median(away)), _ROUNDING * float(values.std()))
+        spread = max(_MAD_TO_SD * float(np.median(away)), rounding)
         if not spread > 0:
             break
         weights = np.minimum(1.0, _TUNING * spread / np.maximum(away, spread * 1e-9))
     leverage = np.einsum("ij,ji->i", design, solve)
     return fitted, np.clip(1 - leverage, 1e-3, 1.0)
+
+
+def _inverse(gram: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the pseudo-inverse of a small matrix without negative eigenvalues, shape ``(n, n)``."""
+    values, vectors = np.linalg.eigh(gram)
+    there = values > _NO_EIGENVALUE * values[-1]
+    inverse: NDArray[np.float64] = (vectors[:, there] / values[there]) @ vectors[:, there].T
+    return inverse

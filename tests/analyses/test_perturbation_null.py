@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import bootstrap, kstest
 
@@ -50,6 +50,7 @@ def test_a_pool_knows_detection_rank_and_holders():
     assert pool.holders_of([4]).tolist() == []
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 60))
 def test_draws_are_distinct_allowed_and_near(seed, n):
     rng = np.random.default_rng(seed)
@@ -160,6 +161,7 @@ def test_joint_draws_give_uniform_p_too():
     assert kstest(np.array(p) - rng.uniform(size=len(p)) / 20, "uniform").pvalue > 0.01
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.floats(1e-6, 1), st.just(float("nan"))), min_size=1, max_size=30))
 def test_adjusted_p_equals_the_step_up_rule(values):
     p = np.array(values)

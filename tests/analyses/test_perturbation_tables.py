@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control, ttest_1samp, ttest_rel
 
@@ -355,6 +355,7 @@ def test_tables_of_a_question_without_donors_states_identity_or_random_genes_kee
     assert held.p.isna().all()
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-10, 10), min_size=3, max_size=12, unique=True), st.booleans())
 def test_paired_p_is_scipys(values, two_sided):
     difference = np.array(values)
@@ -381,6 +382,7 @@ def test_equal_donors_get_the_t_interval():
     assert wide[1] - wide[0] > found[1] - found[0]  # one donor gives nearly all cells: little is known of others
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_majority_labels_equal_a_plain_vote(seed):
     rng = np.random.default_rng(seed)
@@ -390,6 +392,7 @@ def test_majority_labels_equal_a_plain_vote(seed):
         assert found[place] == vote(neighbours[place])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_levelling_shifts_treats_a_mirrored_and_a_stretched_world_alike(seed):
     rng = np.random.default_rng(seed)
