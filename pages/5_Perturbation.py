@@ -15,6 +15,8 @@ from pages import (
     _perturb_readout,
     _perturb_screen,
     _perturb_screened,
+    _perturb_truth,
+    _perturb_truths,
 )
 from pages._frame import chosen_dataset, page_head
 from pages._waiting import errors_as_text
@@ -45,11 +47,13 @@ MODES = {
     "Pairs": Mode(_perturb_pairs.controls, _perturb_paired.beside, _perturb_paired.below),
     "Screen": Mode(_perturb_screen.controls, _perturb_screened.beside),
     "As the authors": Mode(_perturb_authors.controls, _perturb_readout.beside),
+    "Known truth": Mode(_perturb_truth.controls, _perturb_truths.beside, _perturb_truths.below),
 }
 HELP = (
     "Chosen genes: edited, beside random genes of like abundance and beside PCA. Pairs: what two genes do together "
     "beyond the sum of the two. Screen: many genes one by one, ranked. As the authors: genes deleted, overexpressed, "
-    "inhibited or activated, and compared as the authors of Geneformer do."
+    "inhibited or activated, and compared as the authors of Geneformer do. Known truth: whether the genes that turn "
+    "in a model are those that a knock-out truly changes."
 )
 
 

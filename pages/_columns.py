@@ -184,6 +184,28 @@ PAIR_COLUMNS = {
 }
 
 
+_SCORES = {
+    "auroc": _number("AUROC", format="%.3f", help="The chance that a gene that truly changes ranks above one that does "
+                     "not. 0.5: chance, 1: perfect."),  # fmt: skip
+    "auroc_low": _number("95 % from", format="%.3f"),
+    "auroc_high": _number("to", format="%.3f"),
+    "spearman": _number("Rank correlation", format="%.3f", help="With the absolute log2 fold change. 0: chance."),
+    "spearman_low": _number("95 % from", format="%.3f"),
+    "spearman_high": _number("to", format="%.3f"),
+}
+
+TRUTH_COLUMNS = {"method": _text("Method"), "n_targets": _number("Knock-outs"), **_SCORES}
+
+TARGET_COLUMNS = {
+    "symbol": _text("Knocked out"),
+    "method": _text("Method"),
+    **_SCORES,
+    "n_changed": _number("Genes that change"),
+    "n_genes": _number("Genes scored"),
+    "n_cells": _number("n cells", help="Unperturbed cells in which the model deleted it."),
+}
+
+
 def in_percent(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose shares are written as per cent: columns whose names begin with "share", in any case."""
     shares = [name for name in table if str(name).lower().startswith("share")]

@@ -70,7 +70,9 @@ def _choose_groups(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> Where
     sets = [CellSet.where(dataset, column, name) for name in chosen]
     if len(sets) < 2:
         return Where(sets[0], None) if sets else None
-    return Where(CellSet.from_mask(" and ".join(chosen), np.any([one.mask for one in sets], axis=0)), column)
+    *first, last = chosen
+    label = f"{', '.join(first)} and {last}"
+    return Where(CellSet.from_mask(label, np.any([one.mask for one in sets], axis=0)), column)
 
 
 def choose_some_cells(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> tuple[str, CellSet | None]:

@@ -18,7 +18,7 @@ from scfm_core.analyses.screen_passes import EDITS
 from scfm_core.dataset import Dataset
 from scfm_core.model import ModelSpec
 
-ESTIMATED, EXACT = "Estimated, the first ones exactly", "Every gene exactly"
+ESTIMATED, EXACT = "Estimate, then exact", "Exact"
 Screen = ScreenGenes | ScreenExactly
 _GENES_GUESSED = 1000
 
@@ -73,8 +73,8 @@ def _choose_way(model: ModelSpec, kind: str, key: str) -> str:
     if model.screen is not None and kind == "delete":
         return str(st.selectbox(
             "How", [ESTIMATED, EXACT], key=f"{key}:how", persist_state="session",
-            help="Estimated: all deletions of a cell from a few passes, the first genes of the ranking then deleted "
-            "one by one. Exactly: each gene edited in some cells that hold it.",
+            help="Estimate, then exact: all deletions of a cell estimated from a few passes, the first genes of the "
+            "ranking then deleted one by one. Exact: each gene edited in some cells that hold it.",
         ))  # fmt: skip
     why = (
         "Only deletions can be estimated"

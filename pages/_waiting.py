@@ -17,6 +17,7 @@ from scfm_core.request import Request, ResultT
 
 _QUIET_SECONDS = 0.3
 _POLL_SECONDS = 0.8
+_SO_FAR_SECONDS = 4.0  # drawing costs time, and what is drawn too often flickers
 _DETAILS_AFTER_SECONDS = 2.0
 _LOG_LINES = 60
 logger = logging.getLogger(__name__)
@@ -41,11 +42,14 @@ def answer(
             return None
     _wait(job)
     if not job.finished:
-        _watch(job, place, so_far)
+        _watch(job, place)
+        if so_far is not None:
+            _watch_so_far(job, so_far)
         return None
     if job.error is not None:
         _show_failure(job, place)
-        _show_so_far(job, so_far)
+        if so_far is not None:
+            _show_so_far(job, so_far)
         return None
     return job.result()
 
@@ -117,21 +121,21 @@ def _wait(job: Job[Any]) -> None:
         time.sleep(0.02)
 
 
-@st.fragment(run_every=_POLL_SECONDS)
-def _watch(job: Job[Any], place: str, so_far: Callable[[Any], None] | None) -> None:
-    if job.finished:
-        st.rerun()
-    _show_progress(job, place)
+@st.fragment(run_every=_SO_FAR_SECONDS)
+def _watch_so_far(job: Job[Any], so_far: Callable[[Any], None]) -> None:
     _show_so_far(job, so_far)
 
 
-def _show_so_far(job: Job[Any], so_far: Callable[[Any], None] | None) -> None:
-    if so_far is not None and job.partial is not None:
+def _show_so_far(job: Job[Any], so_far: Callable[[Any], None]) -> None:
+    if job.partial is not None:
         with errors_as_text():
             so_far(job.partial)
 
 
-def _show_progress(job: Job[Any], place: str) -> None:
+@st.fragment(run_every=_POLL_SECONDS)
+def _watch(job: Job[Any], place: str) -> None:
+    if job.finished:
+        st.rerun()
     with errors_as_text(), st.container(border=True, key=f"waiting-{job.id}-{place}"):
         progress = job.progress
         if time.monotonic() - job.started < _DETAILS_AFTER_SECONDS:

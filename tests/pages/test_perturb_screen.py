@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages._perturb_screen import EXACT
 from pages._state import engine
 from scfm_core.analyses.screen_exactly import ScreenExactly
 from scfm_core.analyses.screen_genes import GeneScreen, ScreenGenes
@@ -108,7 +109,7 @@ def test_transcription_factors_are_a_list(screen):
 
 
 def test_a_stopped_screen_keeps_what_it_has(screen):
-    choose(screen, ":how", "Every gene exactly")
+    choose(screen, ":how", EXACT)
     screen.run()
     screen.button("screen").click().run()
     job = next(job for job in engine().jobs() if isinstance(job.request, ScreenExactly))
