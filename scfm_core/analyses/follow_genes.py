@@ -97,7 +97,7 @@ class FollowGenes(Request[FollowingGenes]):
     null_genes: int = 20
     null_cells: int = 16
 
-    version: ClassVar[int] = 2  # tells which genes were tested
+    version: ClassVar[int] = 3  # an edited gene does not follow itself
     result_type: ClassVar[type] = FollowingGenes
 
     def __post_init__(self) -> None:

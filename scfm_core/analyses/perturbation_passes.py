@@ -182,7 +182,8 @@ def shift_genes(
     n_cells = np.bincount(which, minlength=len(tokens))
     mean_shift = np.bincount(which, weights=shift, minlength=len(tokens)) / np.maximum(n_cells, 1)
     genes = _gene_of_token(token_of_gene, tokens.astype(np.int32))
-    known = genes >= 0
+    edited = [apparatus.dataset.gene_ids.index(single.gene_id) for single in edit]
+    known = (genes >= 0) & ~np.isin(tokens, token_of_gene[edited])  # a gene that was moved does not follow itself
     return {"genes": genes[known], "mean_shift": mean_shift[known], "n_cells": n_cells[known]}
 
 

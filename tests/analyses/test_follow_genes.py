@@ -10,7 +10,7 @@ from scfm_core.cell_set import CellSet
 from scfm_core.errors import RequestError
 from scfm_core.genes import find_genes
 from scfm_core.registry import find_model
-from scfm_core.tokens import Delete
+from scfm_core.tokens import Delete, Inhibit
 from tests.analyses.acting_genes import ACTING, ACTOR, GENES, ORDINARY, RESPONDER, TARGET, acting_dataset, gene
 
 COLUMNS = [
@@ -131,6 +131,15 @@ def test_the_transformer_that_comes_along(engine, tiny_dataset):
     assert found.n_passes == 7 * 6 * 2
     assert found.table["specific_z"].notna().any()
     assert (found.table["mean_shift"] > 0).all()
+
+
+def test_a_gene_that_is_moved_does_not_follow_itself(engine, tiny_dataset):
+    lyz = find_genes(tiny_dataset, ["LYZ"])[0]
+    cells = CellSet.where(tiny_dataset, "cell_type", "CD14+ monocyte")
+    question = PerturbGenes(EmbedCells(tiny_dataset, find_model("scfm-mini")), ((Inhibit(lyz),),), cells=cells)
+    table = engine.compute(FollowGenes(question, null_genes=0, null_cells=6)).table
+    assert len(table) > 10
+    assert lyz not in set(table["gene_id"])
 
 
 def test_numbers_out_of_range_are_refused(dataset):
