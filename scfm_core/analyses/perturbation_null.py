@@ -242,8 +242,8 @@ def p_range(
     filled = np.where(there, values, 0.0)
     means = filled.sum(axis=1) / there.sum(axis=1)
     n_cells = values.shape[1]
-    times = rng.multinomial(n_cells, np.full(n_cells, 1 / n_cells), size=_P_RESAMPLES).astype(np.float64)
-    n_drawn = times @ there.T
+    times = _times_drawn(n_cells, _P_RESAMPLES, rng)
+    n_drawn = times @ there.T.astype(np.float64)
     drawn = np.where(n_drawn > 0, times @ filled.T / np.maximum(n_drawn, 1), means)
     compared = np.vstack([means, drawn])
     if len(means) > _MIN_LEVELLED and means[0] > SMALLEST_EFFECT:
@@ -325,12 +325,18 @@ def bootstrap_interval(
     step = max(1, _RESAMPLED_AT_ONCE // n_cells)
     for start in range(0, N_RESAMPLES, step):
         n_drawn = min(step, N_RESAMPLES - start)
-        drawn = rng.integers(0, n_cells, size=(n_drawn, n_cells)) + np.arange(n_drawn)[:, None] * n_cells
-        times = np.bincount(drawn.ravel(), minlength=n_drawn * n_cells).reshape(n_drawn, n_cells).astype(np.float64)
+        times = _times_drawn(n_cells, n_drawn, rng)
         n_there = times @ there
         means.append(np.where(n_there > 0, times @ filled / np.maximum(n_there, 1), np.nan))
     low[enough], high[enough] = np.nanpercentile(np.concatenate(means), [2.5, 97.5], axis=0)
     return low, high
+
+
+def _times_drawn(n_cells: int, n_resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return how often each cell is drawn in each resample with replacement, shape ``(n_resamples, n_cells)``."""
+    drawn = rng.integers(0, n_cells, size=(n_resamples, n_cells)) + np.arange(n_resamples)[:, None] * n_cells
+    times = np.bincount(drawn.ravel(), minlength=n_resamples * n_cells)
+    return times.reshape(n_resamples, n_cells).astype(np.float64)
 
 
 def _levelled_logs(values: NDArray[np.float64], abundance: NDArray[np.float64]) -> NDArray[np.float64]:
