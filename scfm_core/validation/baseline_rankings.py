@@ -8,7 +8,7 @@ from scfm_core.analyses.read_expression import normalised_genes
 from scfm_core.dataset import Dataset
 
 _GENES_AT_ONCE = 2000
-_PCA_GENES, _PCA_COMPONENTS = 2000, 50
+_PCA_GENES, _PCA_COMPONENTS, _GENES_PER_COMPONENT = 2000, 50, 5
 
 
 def gene_statistics(dataset: Dataset, cells: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
@@ -52,8 +52,9 @@ def pca_change(dataset: Dataset, cells: NDArray[np.int64], targets: NDArray[np.i
     """Return how far the value of each gene, rebuilt from components, moves when a target's value is set to 0.
 
     The components are the 50 directions of largest variance of some cells, over their 2,000 most variable genes and the
-    targets. To take a value away moves a cell along the target's loadings, and the rebuilt value of another gene by the
-    product of the loadings of both: the order of the genes is the same in every cell that holds the target.
+    targets; at most one for five genes. To take a value away moves a cell along the target's loadings, and the rebuilt
+    value of another gene by the product of the loadings of both: the order of the genes is the same in every cell that
+    holds the target.
 
     Returns
     -------
@@ -67,7 +68,8 @@ def pca_change(dataset: Dataset, cells: NDArray[np.int64], targets: NDArray[np.i
     taken = np.union1d(np.argsort(mean**2 - square, kind="stable")[:_PCA_GENES], targets)
     values = _log_values(dataset, cells, taken)
     covariance = (values.T @ values).toarray() / len(cells) - np.outer(mean[taken], mean[taken])
-    first = max(len(taken) - _PCA_COMPONENTS, 0)
+    n_components = max(1, min(_PCA_COMPONENTS, len(taken) // _GENES_PER_COMPONENT))  # more would rebuild the noise
+    first = len(taken) - n_components
     components = eigh(covariance, subset_by_index=(first, len(taken) - 1))[1]
     loadings = np.zeros((dataset.n_genes, components.shape[1]))
     loadings[taken] = components

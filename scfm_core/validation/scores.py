@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 LEAST_POSITIVES = 3  # changed genes, and others, without which an AUROC says nothing
 N_RESAMPLES = 400
 INTERVAL = (2.5, 97.5)
+_NO_VARIANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,9 @@ def spearman(scores: NDArray[np.float64], truth: NDArray[np.float64], weights: N
     x, y = (rankdata(values) - (len(values) + 1) / 2 for values in (scores, truth))
     mean_x, mean_y = every @ x, every @ y
     covariance = every @ (x * y) - mean_x * mean_y
-    variance = (every @ x**2 - mean_x**2) * (every @ y**2 - mean_y**2)
-    values = np.divide(covariance, np.sqrt(variance), out=np.full(len(every), np.nan), where=variance > 0)
+    variance = np.maximum(every @ x**2 - mean_x**2, 0) * np.maximum(every @ y**2 - mean_y**2, 0)
+    some = variance > _NO_VARIANCE * np.mean(x**2) * np.mean(y**2)  # a resample may hold but one value many times
+    values = np.divide(covariance, np.sqrt(variance), out=np.full(len(every), np.nan), where=some)
     return Draws(float(values[0]), values[1:])
 
 

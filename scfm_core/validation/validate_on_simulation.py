@@ -22,12 +22,20 @@ from scfm_core.simulation.simulate import (
     true_interactions,
 )
 from scfm_core.tokens import Delete
+from scfm_core.training.pretrain import PretrainSettings
 from scfm_core.validation.asking_models import Asked, ask_models, genes_table, left_out_table, score
 from scfm_core.validation.cell_directions import compare_directions
 from scfm_core.validation.measured_changes import Changes, read_screen
 from scfm_core.validation.predicted_shifts import Effort
 from scfm_core.validation.result import PAIR_COLUMNS, Validation
-from scfm_core.validation.simulated_models import NetworkKind, TrainOnSimulation, card_of, simulated_dataset
+from scfm_core.validation.simulated_models import (
+    RANK_SETTINGS,
+    NetworkKind,
+    TrainOnSimulation,
+    card_of,
+    simulated_dataset,
+)
+from scfm_core.validation.value_network import ValueSettings
 from scfm_core.validation.verdicts import directions_in_words, pairs_in_words, verdict
 
 _INDEPENDENT_PAIRS = 1  # whose regulators are tried in pairs beside the planted ones
@@ -49,6 +57,8 @@ class ValidateOnSimulation(Request[Validation]):
         A gene counts as truly changed where its mean level over all cells changes by at least so much.
     pair_cells
         On how many cells each pair of regulators is deleted; 0 for no pairs.
+    ranks, values
+        How the networks are trained.
 
     Raises
     ------
@@ -63,6 +73,8 @@ class ValidateOnSimulation(Request[Validation]):
     random_genes: int = 12
     least_log2_fold_change: float = 0.2
     pair_cells: int = 100
+    ranks: PretrainSettings = RANK_SETTINGS
+    values: ValueSettings = ValueSettings()
 
     result_type: ClassVar[type] = Validation
 
@@ -75,7 +87,9 @@ class ValidateOnSimulation(Request[Validation]):
     @property
     def trainings(self) -> tuple[TrainOnSimulation, ...]:
         """The networks that are asked."""
-        return tuple(TrainOnSimulation(self.settings, self.seed, kind) for kind in self.networks)
+        return tuple(
+            TrainOnSimulation(self.settings, self.seed, kind, self.ranks, self.values) for kind in self.networks
+        )
 
     def run(self, context: Context) -> Validation:
         """See `Request.run`."""

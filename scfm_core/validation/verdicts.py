@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 
 from scfm_core.validation.scores import Draws
-from scfm_core.validation.scoring import AGAINST_RANDOM, Scored, best_baseline, lead_over
+from scfm_core.validation.scoring import AGAINST_RANDOM, BASELINES, Scored, best_baseline, lead_over
 
 
 def verdict(scored: Scored, summary: pd.DataFrame, model: str, seed: int) -> tuple[str, ...]:
     """Say how a model did against the best baseline, and what its comparison with random deletions adds."""
     rows = _by_method(summary)
-    if model not in rows:
+    if model not in rows or model in BASELINES:
         best = best_baseline(summary)
         name = f" The best baseline was {best}, with a mean AUROC of {_named(rows, best)}." if best else ""
-        return (f"{model} gives no vectors of genes, so that its ranking of genes cannot be scored.{name}",)
+        return (f"{model} gives no vectors of genes: baselines alone rank genes here.{name}",)
     if np.isnan(rows[model]["auroc"]):
         return ("No knock-out changed at least three of the genes that can be scored, so that nothing can be told.",)
     sentences = []
