@@ -19,6 +19,7 @@ from scfm_core.training.pretrain import PretrainSettings, TrainingReport, pretra
 from scfm_core.weights import loaded_model, with_weights
 
 SETTINGS = PretrainSettings(
+    minutes=1e6,  # else the first learning rate depends on how busy the machine is
     max_steps=40,
     hidden_size=32,
     n_layers=2,
