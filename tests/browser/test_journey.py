@@ -69,6 +69,7 @@ def test_journey(visitor, tiny_dataset, tmp_path):
     assert "Deleting LYZ moves" in page.locator(".st-key-result").inner_text()
     assert "PCA" in page.locator(".st-key-result-baseline").inner_text()
     visitor.see_figures(4)
+    page.locator("h1").scroll_into_view_if_needed()
     visitor.picture("6-perturbation")
     if os.environ.get("SCFM_UPDATE_SCREENSHOT") == "1":
         shutil.copyfile(visitor.folder / "6-perturbation-1280.png", ROOT / "assets" / "screenshot.png")

@@ -25,7 +25,7 @@ def test_three_lineage_genes_with_cards_controls_and_report(visitor, tmp_path):
     page.get_by_role("button", name="Delete these genes").click()
     card = page.locator(".st-key-result")
     card.get_by_text("Deleting").first.wait_for(timeout=180_000)
-    page.get_by_text("What to ask").scroll_into_view_if_needed()
+    page.locator("h1").scroll_into_view_if_needed()
     print(f"exact deletions: {time.monotonic() - started:.1f} s after the first look")
     visitor.picture("20-exact")
     wait_for_step(visitor, "40 random genes on 16 cells each")
@@ -41,7 +41,7 @@ def test_three_lineage_genes_with_cards_controls_and_report(visitor, tmp_path):
         assert f"Deleting {gene}" in said
         assert "fewer than 3" in said, "the donors' warning"
         assert "not an experiment" in said
-        page.get_by_text("What to ask").scroll_into_view_if_needed()
+        page.locator("h1").scroll_into_view_if_needed()
         visitor.picture(f"21-{number}-{gene}")
     look_at_the_tabs(visitor)
     report = download(page, "Report (HTML)", tmp_path)
