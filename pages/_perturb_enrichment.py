@@ -55,9 +55,7 @@ def _show(standing: Standing, asked: EnrichGenes, found: Enrichment) -> None:
     for remark in found.remarks:
         st.caption(plain(remark, longest=400))
     columns = [name for name in ENRICHMENT_COLUMNS if name in found.table]
-    st.dataframe(
-        found.table.head(50), hide_index=True, column_config=ENRICHMENT_COLUMNS, column_order=columns, height=300
-    )
+    st.dataframe(found.table.head(50), hide_index=True, column_config=ENRICHMENT_COLUMNS, column_order=columns)
     st.caption(
         f"{counted(len(asked.hits), 'gene')} among {count(len(asked.universe))} that could have been found; "
         f"one-sided hypergeometric test, Benjamini-Hochberg over {counted(len(found.table), 'set')}; "

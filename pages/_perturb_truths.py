@@ -18,9 +18,9 @@ _MEASURES = {AUROC: "auroc", SPEARMAN: "spearman"}
 
 def beside(asked: Truth | None) -> Validation | None:
     """Show the verdict and the methods side by side; or what the page is about to show."""
+    st.subheader("How far can this model be trusted here?", anchor=False)
     found = None if asked is None else answer(asked)
     if asked is None or found is None:
-        st.subheader("How far can this model be trusted here?", anchor=False)
         two_lines(
             "Whether the genes that turn in the model when a gene is deleted are those that truly change when it is "
             "knocked out: beside baselines that know nothing but how often a gene is held, or which genes go together.",
