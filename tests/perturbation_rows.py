@@ -67,6 +67,7 @@ GOAL = {
     "p_adjusted": 2 / 101,
 }
 ALTERNATIVE = GOAL | {"state": "NK", "role": "alternative", "shift": -0.001, "share_toward": 0.2, "p_adjusted": 0.6}
+ALTERNATIVE |= {"null_effect": -0.0012, "z": -2.2}
 OF_DONORS = {"evidence": "donors", "n_donors": 4, "donors_agree": 3, "p_donors": 0.021, "ci_over": "donors"}
 LOST = {"p_empirical": 0.6, "p": 0.6, "p_adjusted": 0.7, "z": 0.1}
 UNCOMPARED = {

@@ -127,6 +127,8 @@ def warnings_of(row: Row, goal: Row | None, donors: pd.DataFrame | None) -> list
 def _donor_warnings(row: Row, goal: Row | None, donors: pd.DataFrame | None) -> list[str]:
     measured = row if goal is None else goal
     if measured["evidence"] == "donors":
+        if goal is None and not known(row["p_empirical"]):
+            return []  # a size agrees where it exceeds random genes, of which there are none
         agree, number = int(measured["donors_agree"]), int(measured["n_donors"])
         if 3 * agree >= 2 * number:
             return []

@@ -28,14 +28,32 @@ def verdict_of(measured: Row) -> Verdict:
     Returns
     -------
     ``"found"``: beyond random genes, also over donors where there are some, also after correction for all rows.
-    ``"chance"``: beyond random genes, but not both of the other two. ``"no more"``: not beyond random genes.
+    ``"chance"``: beyond random genes, but not both of the other two. ``"no more"``: not beyond random genes, or a shift
+    that is smaller than theirs, see `falls_short`.
     """
     if not known(measured["p_empirical"]):
         return "not compared"
-    if measured["p_empirical"] > ALPHA:
+    if measured["p_empirical"] > ALPHA or falls_short(measured):
         return "no more"
     last = measured["p_adjusted"] if known(measured["p_adjusted"]) else measured["p"]
     return "found" if known(last) and last <= ALPHA else "chance"
+
+
+def falls_short(measured: Row) -> bool:
+    """Return whether a shift leads less far its way than random genes do; never for a size.
+
+    The p of a shift is two-sided around random genes, not around 0: where they move cells toward a state too, a gene
+    that moves them less far has a small p.
+    """
+    shift, own, random = (measured.get(name) for name in ("shift", "null_effect", "null_mean"))
+    if shift is None or own is None or random is None or not known(shift * own * random):
+        return False
+    return bool((own - random) * shift < 0)
+
+
+def too_few(measured: Row) -> bool:
+    """Return whether there are too few random genes for any p at the limit."""
+    return bool((int(measured["n_null"]) + 1) * ALPHA < 1)
 
 
 def row_of(table: pd.DataFrame, row: Row) -> Row | None:
@@ -66,12 +84,26 @@ def random_clause(row: Row, measured: Row) -> str:
         return words
     if measured["evidence"] == "donors" and known(measured["p_donors"]) and measured["p_donors"] > ALPHA:
         return f"{words}, but over donors it may be chance (p = {three_digits(measured['p_donors'])})"
+    if _sides_differ(measured):
+        return f"{words}, but over donors it lies on the other side of random genes"
     adjusted = three_digits(measured["p_adjusted"])
     return f"{words}, but among all that was tested it may be chance (adjusted p = {adjusted})"
 
 
 def no_more_clause(row: Row, measured: Row) -> str:
-    """Say within the headline that random genes do as much."""
+    """Say within the headline that random genes do as much, do more, or are too few to tell; begins behind a blank."""
+    p = float(measured["p_empirical"])
+    if p <= ALPHA:
+        values = f"{three_digits(measured['null_effect'])} against {three_digits(measured['null_mean'])}"
+        return (
+            f"less far than {random_gene(row)} of like abundance does ({values} on the cells compared, two-sided "
+            f"p = {three_digits(p)}, {random_genes(row, int(measured['n_null']))})"
+        )
+    if too_few(measured):
+        n_null = int(measured["n_null"])
+        verb = "is" if n_null == 1 else "are"
+        least = three_digits(1 / (n_null + 1))
+        return f"but {random_genes(row, n_null)} {verb} too few to compare with (no p below {least} is possible)"
     return f"no more than {random_gene(row)} of like abundance, which does as much in {_trials(row, measured)}"
 
 
@@ -104,7 +136,19 @@ def _trials(row: Row, measured: Row) -> str:
 def _adjusted(measured: Row) -> str:
     if not known(measured["p_adjusted"]) or measured["p_adjusted"] == measured["p_empirical"]:
         return ""
-    return f"; with Benjamini-Hochberg over all rows {three_digits(measured['p_adjusted'])}"
+    which = ""
+    if _sides_differ(measured):
+        which = "taken as 1, as over donors it lies on the other side of random genes, and "
+    elif known(measured["p"]) and measured["p"] > measured["p_empirical"]:
+        which = "the larger of this and p over donors, "
+    return f"; {which}with Benjamini-Hochberg over all rows {three_digits(measured['p_adjusted'])}"
+
+
+def _sides_differ(measured: Row) -> bool:
+    """Return whether donors contradict the comparison with random genes, for which p is 1 by definition."""
+    if not known(measured["p"]) or not known(measured["p_donors"]):
+        return False
+    return bool(measured["p"] > max(measured["p_empirical"], measured["p_donors"]))
 
 
 def _other_cells(row: Row) -> str:
@@ -132,7 +176,7 @@ def donors_clause(measured: Row) -> str:
 def donors_sentence(row: Row, goal: Row | None) -> str:
     """Say what the donors say; nothing without donors."""
     measured = row if goal is None else goal
-    if measured["evidence"] != "donors":
+    if measured["evidence"] != "donors" or (goal is None and not known(row["p_empirical"])):
         return ""
     agree, donors = int(measured["donors_agree"]), int(measured["n_donors"])
     what = "the edit moves the cells more than the mean random gene does"
@@ -155,7 +199,7 @@ def baseline_clause(row: Row, goal: Row | None, baseline: "PerturbationEffects |
     other = _other(row, goal, baseline)
     if other is None:
         return "PCA does not read it here"
-    if "not compared" in (verdict_of(measured), verdict_of(other)):
+    if "not compared" in (verdict_of(measured), verdict_of(other)) or too_few(measured) or too_few(other):
         return ""
     found = [verdict_of(each) == "found" for each in (measured, other)]
     if all(found) and goal is not None and (other["shift"] > 0) != (goal["shift"] > 0):

@@ -32,11 +32,13 @@ from scfm_core.analyses.perturbation_phrases import (
     three_digits,
 )
 from scfm_core.analyses.perturbation_verdicts import (
+    ALPHA,
     against_random_genes,
     baseline_clause,
     baseline_sentence,
     donors_clause,
     donors_sentence,
+    falls_short,
     goal_of,
     no_more_clause,
     random_clause,
@@ -212,6 +214,8 @@ def _shift(row: Row, shift: Row) -> str:
     if not known(shift["p"]):
         return f"Beside the goal: {words[0].lower()}{words[1:]}"
     beyond = {"found": "more than", "chance": "not clearly more than", "no more": "no more than"}[verdict_of(shift)]
+    if shift["p_empirical"] <= ALPHA and falls_short(shift):
+        beyond = "less far than"
     return f"{words[:-1]}; {beyond} {random_gene(row)} does (p = {three_digits(shift['p'])})."
 
 

@@ -55,11 +55,12 @@ def treatment_in_words(screens: Sequence["GeneScreen"], *, start: str, n_genes: 
     rows = [_with_best(screen) for screen in screens if screen.goal == goal]
     table = pd.concat(rows, ignore_index=True)
     toward = table[table["goal_rank"].notna() & (table["best"] > 0)]
-    order = np.lexsort((-toward["best"].to_numpy(), toward["goal_p_adjusted"].fillna(1.0).to_numpy() >= _ALPHA))
+    beyond = (toward["goal_p_adjusted"] < _ALPHA) & (toward["goal_z"] > 0)  # p is two-sided: like genes may do more
+    order = np.lexsort((-toward["best"].to_numpy(), ~beyond.to_numpy()))
     first = toward.iloc[order[:n_genes]]
     if first.empty:
         return (f"None of the {len(table):,} screened edits moves {start} toward {goal} in the model.",)
-    found = int((toward["goal_p_adjusted"] < _ALPHA).sum())
+    found = int(beyond.sum())
     worth = (
         f"{found:,} of {len(table):,} screened edits move {start} toward {goal} more than like genes do (adjusted p "
         f"below {_ALPHA}). These are edits of the model's input, no treatment: they say where to look first."
@@ -106,6 +107,8 @@ def _treatment(row: pd.Series, start: str, goal: str) -> str:
         words += f"; {int(row['donors_agree'])} of {int(n_donors)} donors agree"
     p = row["goal_p_adjusted"]
     if np.isfinite(p):
-        beyond = "beyond what like genes do" if p < _ALPHA else "no further than like genes do"
+        beyond = "no further than like genes do"
+        if p < _ALPHA:
+            beyond = "beyond what like genes do" if row["goal_z"] > 0 else "less far than like genes do"
         words += f"; {beyond} (z = {row['goal_z']:.3g}, adjusted p = {p:.2g})"
     return f"{words}."

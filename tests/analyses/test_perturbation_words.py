@@ -133,8 +133,42 @@ def test_no_more_than_random_genes():
 
 
 def test_a_negative_shift_leads_away():
-    found = card(ROW, shifts=table(GOAL | {"shift": -0.002, "share_toward": 0.1}))
+    found = card(ROW, shifts=table(GOAL | {"shift": -0.002, "null_effect": -0.002, "share_toward": 0.1}))
     assert found.headline.startswith("Deleting LYZ moves 90 % of the CD14+ monocytes away from DC;")
+
+
+def test_a_shift_smaller_than_that_of_random_genes_is_no_finding_toward_the_goal():
+    falls_short = {"null_effect": 0.0022, "null_mean": 0.02, "z": -5.0}
+    found = card(ROW, shifts=table(GOAL | falls_short, ALTERNATIVE | falls_short | {"shift": 0.001}))
+    assert found.headline == (
+        "Deleting LYZ moves the CD14+ monocytes toward DC less far than a random gene of like abundance does (0.00220 "
+        "against 0.0200 on the cells compared, two-sided p = 0.0198, 100 random genes)."
+    )
+    (sentence,) = [text for text in found.sentences if "toward NK" in text]
+    assert "; less far than a random gene does (p = 0.0198)." in sentence
+    baseline = answer(ROW, shifts=(GOAL | falls_short,))
+    assert card(ROW, shifts=table(GOAL), baseline=baseline).headline.endswith("PCA does not show it.")
+
+
+def test_too_few_random_genes_tell_nothing():
+    few = {"n_null": 5, "p_empirical": 1 / 6, "p": 1 / 6, "p_adjusted": 1 / 6}
+    words = "but 5 random genes are too few to compare with (no p below 0.167 is possible)."
+    assert card(ROW | few, baseline=answer(ROW | few)).headline.endswith(f"by 0.0123, {words}")
+    assert card(ROW | few, shifts=table(GOAL | few)).headline.endswith(f"toward DC {words}")
+
+
+def test_donors_on_the_other_side_of_random_genes_are_told():
+    aside = OF_DONORS | {"p": 1.0, "p_adjusted": 1.0}
+    found = card(ROW, shifts=table(GOAL | aside), donors=DONORS)
+    assert "but over donors it lies on the other side of random genes" in found.headline
+    assert "taken as 1, as over donors" in all_text(found)
+    larger = card(ROW | OF_DONORS | {"p": 0.021, "p_adjusted": 0.03}, donors=DONORS)
+    assert "; the larger of this and p over donors, with Benjamini-Hochberg over all rows 0.0300)" in all_text(larger)
+
+
+def test_without_random_genes_donors_neither_agree_nor_disagree_about_a_size():
+    found = card(ROW | UNCOMPARED | OF_DONORS | {"donors_agree": 0, "p_donors": NAN}, donors=DONORS)
+    assert "donors" not in " ".join([found.headline, *found.sentences[1:], *found.warnings])
 
 
 def test_the_smallest_p_is_told_as_less_than():
@@ -177,7 +211,7 @@ def test_the_baseline_stands_in_the_headline(mine, other, words, with_goal):
 
 
 def test_a_baseline_of_the_other_sign_says_the_opposite():
-    baseline = answer(ROW, shifts=(GOAL | {"shift": -0.4},))
+    baseline = answer(ROW, shifts=(GOAL | {"shift": -0.4, "null_effect": -0.4},))
     found = card(ROW, shifts=table(GOAL), baseline=baseline)
     assert found.headline.endswith("PCA says the opposite.")
     assert "shifts the cells toward DC by -0.400, on a scale of its own" in all_text(found)

@@ -251,12 +251,17 @@ def test_the_words_name_genes_toward_the_goal_and_what_they_are_worth(screen):
     assert words[0].startswith("Deleting ")
     assert "no treatment" in words[-1]
     table = screen.table.assign(goal_p_adjusted=0.5)
-    table.loc[4, ["goal_p_adjusted", "goal_estimate", "goal_exact"]] = 0.001, 0.002, 0.002
+    table.loc[4, ["goal_p_adjusted", "goal_z", "goal_estimate", "goal_exact"]] = 0.001, 6.0, 0.002, 0.002
     table.loc[5, ["goal_estimate", "goal_exact"]] = 0.5
     planted = replace(screen, table=table, edit="overexpress")
     words = treatment_in_words([screen, planted], start="the cells")
     assert words[0].startswith(f"Raising {table['symbol'][4]} moves the cells toward")
     assert "beyond what like genes do" in words[0]
+    assert f"1 of {2 * len(table):,} screened edits move" in words[-1]
+    behind = replace(planted, table=table.assign(goal_z=-6.0).head(6))  # p is two-sided
+    (first,) = [text for text in treatment_in_words([behind], start="the cells", n_genes=6) if "p = 0.001" in text]
+    assert "less far than like genes do" in first
+    assert "0 of 6 screened edits" in treatment_in_words([behind], start="the cells")[-1]
     assert "No goal" in treatment_in_words([replace(screen, goal="")], start="the cells")[0]
     away = replace(screen, table=screen.table.assign(goal_estimate=-1.0, goal_exact=np.nan))
     assert "None of" in treatment_in_words([away], start="the cells")[0]
