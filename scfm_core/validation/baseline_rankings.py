@@ -104,7 +104,7 @@ def gene_identity(
     measured = [(design[~np.isnan(row)], row[~np.isnan(row)]) for row in others]
     usable = [(x, rankdata(y) / len(y)) for x, y in measured if len(y) > design.shape[1]]
     if not usable:
-        return ranks[0]
+        return np.asarray(ranks[0])
     x, y = (np.concatenate(parts) for parts in zip(*usable, strict=True))
     return np.asarray(design @ np.linalg.lstsq(x, y, rcond=None)[0])
 
