@@ -76,8 +76,9 @@ def explain_ranking(
         table.loc[there, "model_percentile"] = percentiles(best.scores)
         table.loc[there, "expected"] = percentiles(best.expected)
         residual_z[there] = best.residual_z(~tested[there])
+    foretold = bool(summary["ci_low"] > 0)
     verdicts = [
-        _verdict(rows[number], table.iloc[number], float(residual_z[number]), with_pca=pca is not None)
+        edit_verdict(rows[number], table.iloc[number], (float(residual_z[number]), foretold), with_pca=pca is not None)
         for number in np.flatnonzero(tested)
     ]
     return Explained(table, summary, verdicts)
@@ -101,14 +102,28 @@ def _shares(
     return found | {"explained_together": max(best.share, 0.0)}, best
 
 
-def _verdict(gene: RankedGene, row: "pd.Series[Any]", z: float, *, with_pca: bool) -> dict[str, Any]:
+def edit_verdict(
+    gene: RankedGene, row: "pd.Series[Any]", standing: tuple[float, bool], *, with_pca: bool
+) -> dict[str, Any]:
+    """Return the row of `BaselineExplanation.edits` about one edit.
+
+    Parameters
+    ----------
+    row
+        Of the table of genes.
+    standing
+        How far the gene lies from what the baselines say, see `Prediction.residual_z`; and whether they foretell any of
+        the ranking: where they do not, nearly every gene lies near what they say.
+    """
+    z, foretold = standing
+    within = abs(z) <= WITHIN_SD
     found = {
         "edit": gene.label,
         "group": row["group"],
         "model_percentile": float(row["model_percentile"]),
         "expected_percentile": float(row["expected"]),
         "residual_z": z,
-        "explained": None if np.isnan(z) else abs(z) <= WITHIN_SD,
+        "explained": None if np.isnan(z) or (within and not foretold) else within,
     }
     kinds = {edit_name(single) for single in gene.edit}
     same = "the same deletion under PCA" if kinds == {"delete"} else "the same edit under PCA"
@@ -119,10 +134,12 @@ def _verdict(gene: RankedGene, row: "pd.Series[Any]", z: float, *, with_pca: boo
 def _sentence(gene: RankedGene, found: dict[str, Any], baselines: str) -> str:
     if np.isnan(gene.effect):
         return f"The model reads {gene.label} in none of these cells, so there is nothing to explain."
-    if found["explained"] is None:
+    if np.isnan(found["residual_z"]):
         return f"Too few genes were measured to say what the baselines expect of {gene.label}: {MIN_GENES} are needed."
     verdict = "the baselines explain it"
-    if not found["explained"]:
+    if found["explained"] is None:
+        verdict = "the baselines foretell nothing of this ranking, so they explain nothing"
+    elif not found["explained"]:
         more = "more" if found["residual_z"] > 0 else "less"
         verdict = f"{more} than the baselines explain"
     return (

@@ -42,8 +42,8 @@ class BaselineExplanation:
     edits
         One row per edit and group: ``edit``, ``group``, ``model_percentile``, ``expected_percentile``, ``residual_z``
         (how far the model lies above what the baselines say, in standard deviations of the random genes),
-        ``explained`` (True within 1.64 of them, which 90 % of random genes are; None where it cannot be told), and
-        ``in_words``, one sentence.
+        ``explained`` (True within 1.64 of them, which 90 % of random genes are; None where it cannot be told, such as
+        within 1.64 where the interval of ``explained_together`` reaches 0), and ``in_words``, one sentence.
     n_passes
         About how many times a cell went through the model for it, what the question itself measured not counted.
     """
@@ -87,6 +87,7 @@ class ExplainByBaselines(Request[BaselineExplanation]):
     more_genes: int = 60
     more_cells: int = 8
 
+    version: ClassVar[int] = 2  # baselines that foretell nothing explain nothing
     result_type: ClassVar[type] = BaselineExplanation
 
     def __post_init__(self) -> None:

@@ -184,7 +184,7 @@ def donors_sentence(row: Row, goal: Row | None) -> str:
         way = "toward" if goal["shift"] > 0 else "away from"
         what = f"the cells shift the same way, {way} {short(goal['state'])}"
     p = measured["p_donors"]
-    test = f" (paired t-test over donor means: p = {three_digits(p)})" if known(p) else ""
+    test = f" (paired t-test of donor means against the mean random gene: p = {three_digits(p)})" if known(p) else ""
     return f"In {agree} of {donors} donors {what}{test}."
 
 

@@ -1,14 +1,16 @@
 """What the baselines say of genes: where they know everything, where they know nothing, and of a planted gene."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from scfm_core.analyses.baseline_ranking import predict_scores
+from scfm_core.analyses.baseline_verdicts import edit_verdict
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.explain_by_baselines import ExplainByBaselines
 from scfm_core.analyses.fit_model import FitModel
 from scfm_core.analyses.perturb_genes import PerturbGenes
-from scfm_core.analyses.ranked_genes import spread_over
+from scfm_core.analyses.ranked_genes import RankedGene, spread_over
 from scfm_core.cell_set import CellSet
 from scfm_core.errors import RequestError
 from scfm_core.genes import find_genes
@@ -79,14 +81,31 @@ def test_a_gene_has_no_part_in_its_own_prediction():
 
 
 def test_a_planted_effect_is_not_explained_and_random_genes_are(engine, dataset, held):
-    explained = []
+    within = []
     for seed in (0, 1):
         some = np.random.default_rng(seed).choice(held, 60, replace=False).tolist()
         found = explain(engine, dataset, gene(HUB), *(gene(number) for number in some), seed=seed)
-        rows = found.edits.set_index("edit")["explained"]
-        assert rows[f"S{HUB}"] is False
-        explained += rows.drop(f"S{HUB}").tolist()
-    assert 0.8 < np.mean(explained) < 0.99  # 90 % of genes lie within the limits
+        rows = found.edits.set_index("edit")
+        assert rows["explained"][f"S{HUB}"] is False
+        within += (rows["residual_z"].drop(f"S{HUB}").abs() <= 1.64).tolist()
+    assert 0.8 < np.mean(within) < 0.99  # 90 % of genes lie within the limits
+
+
+@pytest.mark.parametrize(
+    ("z", "foretold", "explained", "words"),
+    [
+        (1.0, True, True, "the baselines explain it"),
+        (1.0, False, None, "the baselines foretell nothing of this ranking, so they explain nothing"),
+        (-2.5, True, False, "less than the baselines explain"),
+        (2.5, False, False, "more than the baselines explain"),
+    ],
+)
+def test_baselines_that_foretell_nothing_explain_nothing(z, foretold, explained, words):
+    asked = RankedGene((Delete("ENSG00000090382"),), 0.01, "LYZ")
+    row = pd.Series({"group": "B", "model_percentile": 90.0, "expected": 52.0})
+    found = edit_verdict(asked, row, (z, foretold), with_pca=True)
+    assert found["explained"] is explained
+    assert found["in_words"].endswith(f"the model says the 90th: {words}.")
 
 
 def test_the_sentence_says_what_the_numbers_say(engine, dataset):

@@ -47,7 +47,8 @@ def test_the_headline_says_cells_donors_random_genes_and_the_baseline():
     assert found.warnings == ()
     text = all_text(found)
     assert "(95 % interval over donors 0.00190 to 0.00250)" in text
-    assert "3 of 4 donors the cells shift the same way, toward DC (paired t-test over donor means: p = 0.0210)." in text
+    assert "3 of 4 donors the cells shift the same way, toward DC (paired t-test of donor means against" in text
+    assert "the mean random gene: p = 0.0210)." in text
 
 
 def test_without_a_goal_the_size_is_the_finding():
