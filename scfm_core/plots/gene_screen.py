@@ -210,7 +210,7 @@ def screen_volcano(screen: "GeneScreen", by: Ranking = "goal") -> Figure:
                 marks=(*zero, *picture.rule(), *_screen_points(rows, picture), *picture.labels(names)),
             ),
         ),
-        title=_volcano_title(screen, by, picture),
+        title=_volcano_title(screen, rows, by, picture),
         caption=_so_far(screen, _volcano_caption(rows, picture)),
         caveat=_CAVEAT,
         height_mm=98.0,
@@ -238,14 +238,15 @@ def _screen_points(rows: pd.DataFrame, picture: Volcano) -> list[Mark]:
     return marks
 
 
-def _volcano_title(screen: "GeneScreen", by: Ranking, picture: Volcano) -> str:
+def _volcano_title(screen: "GeneScreen", rows: pd.DataFrame, by: Ranking, picture: Volcano) -> str:
     n_tested, n = grouped_number(picture.tested.sum()), f"n\u00a0=\u00a0{grouped_number(screen.n_cells)} cells"
     if by == "size":
         n_passed = grouped_number(picture.passed.sum())
         return f"{n_passed} of {n_tested} genes move the cells more than genes of like abundance ({n})"
-    n_toward, n_away = (grouped_number((picture.passed & (picture.x * sign > 0)).sum()) for sign in (1, -1))
+    beyond = picture.passed & (rows["goal_z"] * picture.x > 0).to_numpy()  # p is two-sided: like genes may do more
+    n_toward, n_away = (grouped_number((beyond & (picture.x * sign > 0)).sum()) for sign in (1, -1))
     goal = one_line(screen.goal, longest=30)
-    return f"{n_toward} of {n_tested} genes shift the cells toward {goal}, {n_away} away from it ({n})"
+    return f"{n_toward} of {n_tested} genes shift the cells further toward {goal} than like genes, {n_away} away ({n})"
 
 
 def _volcano_caption(rows: pd.DataFrame, picture: Volcano) -> str:

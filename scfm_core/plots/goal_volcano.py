@@ -184,12 +184,13 @@ def _title(rows: pd.DataFrame, picture: Volcano, noun: str, goal: str) -> str:
     n_tested = int(picture.tested.sum())
     if not n_tested:
         return f"Shifts of {grouped_number(len(rows))} {noun} toward {goal}, not tested"
-    n_toward, n_away = (int((picture.passed & (picture.x * sign > 0)).sum()) for sign in (1, -1))
+    beyond = picture.passed & ((rows["null_effect"] - rows["null_mean"]) * picture.x >= 0).to_numpy()
+    n_toward, n_away = (int((beyond & (picture.x * sign > 0)).sum()) for sign in (1, -1))
     tested = rows[picture.tested]
     exploratory = "" if (tested["evidence"] == "donors").any() else ", exploratory"
     return (
-        f"{grouped_number(n_toward)} of {grouped_number(n_tested)} tested {noun} shift the cells toward {goal}, "
-        f"{grouped_number(n_away)} away from it (adjusted p\u00a0<\u00a00.05{exploratory})"
+        f"{grouped_number(n_toward)} of {grouped_number(n_tested)} tested {noun} shift the cells further toward {goal} "
+        f"than random genes, {grouped_number(n_away)} further away from it (adjusted p\u00a0<\u00a00.05{exploratory})"
     )
 
 
@@ -205,6 +206,8 @@ def _caption(rows: pd.DataFrame, n_missing: int) -> str:
         "Each point is one edit in one group: the mean change of the cosine with the state's mean vector over the "
         "cells that hold the gene. The p is two-sided, against random genes of like abundance, and over donors where "
         "there are three; the line corrects it after Benjamini and Hochberg.",
+        "Random genes shift cells too: an edit that shifts them less far the same way can have a small p, and is not "
+        "counted in the title.",
         floor,
         evidence_sentence(rows),
         f"Edits that no cell allows, not drawn: {grouped_number(n_missing)}." if n_missing else "",

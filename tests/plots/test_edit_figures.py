@@ -146,6 +146,11 @@ def test_the_volcano_holds_every_shift_and_its_line_parts_them():
     assert {note.text for note in marks(figure, Note)} <= set(rows.loc[known, "edit"][passed])
     assert "not drawn: 1" in figure.caption
     assert "exploratory" in figure.title
+    n_toward = (passed & (rows.loc[known, "shift"] > 0)).sum()
+    assert n_toward
+    assert f"{n_toward} of {known.sum()} tested deletions shift the cells further toward healthy" in figure.title
+    table = effects.shifts.assign(null_mean=10 * effects.shifts["shift"])  # random genes shift them further
+    assert goal_volcano(dataclasses.replace(effects, shifts=table), "healthy").title.startswith("0 of ")
     with pytest.raises(RequestError, match="healthy, NK"):
         goal_volcano(effects, "tired")
 
@@ -182,6 +187,8 @@ def test_the_screen_volcano_parts_estimated_and_exact_genes():
     assert sum(len(mark.x) for mark in drawn) == 200
     n_toward = ((screen.table["goal_p_adjusted"] < 0.05) & (screen.table["goal_estimate"] > 0)).sum()
     assert figure.title.startswith(f"{n_toward} of {screen.table['goal_p'].notna().sum()} genes shift")
+    behind = screen.table.assign(goal_z=-screen.table["goal_z"])  # like genes shift the cells further
+    assert screen_volcano(dataclasses.replace(screen, table=behind)).title.startswith("0 of ")
     assert "exploratory" in figure.caption
     with pytest.raises(RequestError, match="no goal"):
         screen_volcano(dataclasses.replace(screen, goal=""))
