@@ -1,5 +1,7 @@
 """The Perturbation page asked for chosen genes: cards in stages, checks, figures, files, errors."""
 
+import time
+
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -14,7 +16,7 @@ from pages._state import engine
 from scfm_core.analyses.perturb_genes import PerturbGenes
 from scfm_core.dataset import Dataset
 from scfm_core.genes import find_genes
-from tests.pages.conftest import choose, settle, texts
+from tests.pages.conftest import MOST_SECONDS, choose, settle, texts
 
 FEW = 20
 TABS = ("How far", "Can it be believed", "Where cells land", "Other genes", "Tables and report")
@@ -142,6 +144,26 @@ def test_the_report_holds_all_that_is_there(page, tiny_dataset):
     assert all([found.baseline, found.controls, found.comparison, found.explanation, found.followers])
     assert found.remarks == ()
     assert set(ranked(standing)["model"]) == {"scfm-mini", "PCA"}
+
+
+def test_a_stopped_chain_goes_on_when_asked(page):
+    page.multiselect[0].set_value(["CST3"]).run()
+    page.button("perturb").click().run()
+    until = time.monotonic() + MOST_SECONDS
+    while not any(question.null_genes and question.baseline.model.key == "scfm-mini" for question in questions()):
+        assert time.monotonic() < until
+        page.run()
+    job = engine().jobs()[0]
+    job.cancel()
+    job.wait(MOST_SECONDS)
+    page.run()
+    assert not page.exception
+    assert "Stopped. What was finished is kept." in texts(page.main.caption)
+    assert "Deleting CST3" in words(page)
+    page.button("chain-on").click()
+    settle(settle(page))  # the same number of jobs as before, then those behind it
+    assert not page.error
+    assert page.button("every-cell")
 
 
 def test_a_model_that_cannot_read_the_dataset_says_why(open_page, mouse_dataset: Dataset):

@@ -108,6 +108,27 @@ def test_transcription_factors_are_a_list(screen):
     assert "names in this dataset" in captions
 
 
+def test_a_gene_set_of_a_file_is_screened(screen):
+    choose(screen, ":model", "pca")
+    choose(screen, ":which", "A gene set")
+    screen.run()
+    upload(screen, b"no set at all")
+    assert "Expected a gene set" in screen.error[0].value
+    upload(screen, b"Monocytes\tmade up\tLYZ\tCST3\tnonsense\nB cells\tmade up\tCD79A\tMS4A1\tCD74\n")
+    assert not screen.error
+    choose(screen, ":set", "B cells")
+    screen.run()
+    assert "3 genes of the 3 names in this dataset." in texts(screen.main.caption)
+    app = run(screen)
+    assert not app.error
+    assert set(app.dataframe[0].value["symbol"]) <= {"CD79A", "MS4A1", "CD74"}
+
+
+def upload(app: AppTest, content: bytes) -> None:
+    app.get("file_uploader")[0].upload("my sets.gmt", content).run()
+    assert not app.exception
+
+
 def test_a_stopped_screen_keeps_what_it_has(screen):
     choose(screen, ":how", EXACT)
     screen.run()
