@@ -56,6 +56,7 @@ def test_a_screen_is_scored_and_written(file, tmp_path):
         ((), "either FILE"),
         (("FILE", "--simulate"), "either FILE"),
         (("--simulate", "--targets", "guide"), "--targets belongs to a FILE"),
+        (("--simulate", "--model", "pca"), "--model belongs to a FILE"),
         (("FILE",), "--targets and --control not given"),
         (("FILE", "--targets", "guide"), "--control not given"),
         (("FILE", "--targets", "nothing", "--control", "control"), "no column 'nothing'"),

@@ -67,16 +67,16 @@ def explain_ranking(
     there = np.flatnonzero(np.isfinite(effects))
     summary = {"group": group, "kind": kind, "n_genes": len(there)}
     summary |= dict.fromkeys(("explained_identity", "explained_pca", "explained_together", "ci_low", "ci_high"), np.nan)
-    residual_z = np.full(len(rows), np.nan)
+    residual_z, foretold = np.full(len(rows), np.nan), False
     if len(there) >= MIN_GENES:
         by_pca = None if pca is None else np.stack([pca[0], pca[1].astype(np.float64)], axis=1)[there]
         shares, best = _shares(effects[there], identity, (there, by_pca), seed)
         low, high = best.interval(generator(seed, group, kind, "baselines"))
+        foretold = low > 0
         summary |= shares | {"ci_low": max(low, 0.0), "ci_high": max(high, 0.0)}
         table.loc[there, "model_percentile"] = percentiles(best.scores)
         table.loc[there, "expected"] = percentiles(best.expected)
         residual_z[there] = best.residual_z(~tested[there])
-    foretold = bool(summary["ci_low"] > 0)
     verdicts = [
         edit_verdict(rows[number], table.iloc[number], (float(residual_z[number]), foretold), with_pca=pca is not None)
         for number in np.flatnonzero(tested)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import pandas as pd
+from click.core import ParameterSource
 
 from scfm_core.cli.asking import ask, asking, plain, tell
 from scfm_core.cli.embedding import chosen, model_options
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 _ENDINGS = ("csv", "xlsx", "parquet")
 _TABLES = ("summary", "table", "vectors", "genes", "left_out", "pairs")
 _MOST_TARGETS_TOLD = 12
+_OF_MODELS = {
+    "keys": "--model", "weights": "--weights", "dictionaries": "--dictionaries", "layer": "--layer", "pool": "--pool",
+    "precision": "--precision",
+}  # fmt: skip
 
 
 @click.command(
@@ -78,6 +83,7 @@ def _request(file: str | None, options: Mapping[str, Any]) -> "Request[Validatio
         raise RequestError(msg, "validate-what")
     if file is None:
         _refuse(options, "targets", "control", "replicates")
+        _refuse_model()
         return ValidateOnSimulation(seed=options["seed"], cells=options["cells"])
     missing = [f"--{name}" for name in ("targets", "control") if not options[name]]
     if missing:
@@ -101,6 +107,15 @@ def _refuse(options: Mapping[str, Any], *names: str) -> None:
     given = [f"--{name}" for name in names if options[name]]
     if given:
         msg = f"{' and '.join(given)} belongs to a FILE, found --simulate. Leave it out, or name a file."
+        raise RequestError(msg, "validate-what")
+
+
+def _refuse_model() -> None:
+    """Raise a `RequestError` where the command line chooses a model: a simulation trains its own."""
+    source = click.get_current_context().get_parameter_source
+    given = [name for key, name in _OF_MODELS.items() if source(key) is ParameterSource.COMMANDLINE]
+    if given:
+        msg = f"{' and '.join(given)} belongs to a FILE, found --simulate, which trains its own networks. Leave it out."
         raise RequestError(msg, "validate-what")
 
 
