@@ -67,8 +67,8 @@ class Controls:
         - ``effect``, mean of 1 - cosine on the cells of the comparison. For a scrambled edit it is the edit's own
           effect, and ``null_mean``, ``null_sd`` and ``n_null`` are those of its scrambles; else those of random genes;
         - ``z`` and ``p_empirical`` of the effect against these, one-sided; NaN where nothing was compared;
-        - ``expected`` in words; ``passed``: True or False, None where the control could not be made; ``reason`` says
-          why, or how the verdict was reached.
+        - ``expected`` in words; ``passed``: True or False, None where the control could not be made or
+          decides nothing; ``reason`` says why, or how the verdict was reached.
     n_passes
         About how many times a cell went through the model for it, the stored baseline not counted.
     """
@@ -108,6 +108,7 @@ class RunControls(Request[Controls]):
     null_genes: int = 20
     null_cells: int = 8
 
+    version: ClassVar[int] = 2  # a control larger than most random edits has not failed
     result_type: ClassVar[type] = Controls
 
     def __post_init__(self) -> None:
