@@ -95,14 +95,14 @@ def _cells(n_cells: int) -> "object":
 def settle(app: AppTest) -> AppTest:
     """Run a page again and again until it asks nothing new and nothing is being computed."""
     until = time.monotonic() + MOST_SECONDS
-    asked = -1
-    while asked != len(engine().jobs()):
-        asked = len(engine().jobs())
+    while True:
+        before = {job.id for job in engine().jobs()}
         app.run()
+        if not running_jobs() and {job.id for job in engine().jobs()} == before:
+            return app
         while running_jobs():
             assert time.monotonic() < until, [job.log for job in running_jobs()]
             time.sleep(0.2)
-    return app.run()
 
 
 def texts(elements: object) -> str:
