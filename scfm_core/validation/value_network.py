@@ -43,7 +43,7 @@ class ValueSettings:
         Largest share of a cell's genes that is hidden; for each cell a share up to it is drawn.
     """
 
-    n_networks: int = 4
+    n_networks: int = 6
     hidden_size: int = 128
     n_steps: int = 2500
     batch_cells: int = 128
