@@ -118,7 +118,7 @@ class NetworkSettings:
 
     n_types: int = 3
     n_regulators: int = 13
-    n_module_targets: int = 16
+    n_module_targets: int = 12
     n_targets: int = 134
     n_housekeeping: int = 20
     share_repressed: float = 0.25

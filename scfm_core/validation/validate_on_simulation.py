@@ -71,7 +71,7 @@ class ValidateOnSimulation(Request[Validation]):
     seed: int = 0
     networks: tuple[NetworkKind, ...] = ("ranks", "values")
     cells: int = 100
-    random_genes: int = 12
+    random_genes: int = 8
     least_log2_fold_change: float = 0.2
     pair_cells: int = 100
     ranks: PretrainSettings = RANK_SETTINGS
