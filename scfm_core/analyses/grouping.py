@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,66 @@ class BySelections:
     selections: tuple[CellSet, ...]
 
 
-Grouping = ByColumn | ByClusters | BySelections
+@dataclass(frozen=True)
+class ByLabels:
+    """A group for each of some labels that are no column of the file, such as those that a person gave.
+
+    Attributes
+    ----------
+    name
+        What the labels are, as the name of a column.
+    labels
+        The groups, each with a name of its own.
+    codes
+        Position in ``labels`` for each cell of the dataset as signed little-endian int16; -1 for a cell in no group.
+
+    Raises
+    ------
+    RequestError
+        If a label is empty or stands twice, or a code is no position in ``labels``.
+
+    Examples
+    --------
+    >>> ByLabels.from_series(pd.Series(["B", None, "T"], name="mine"))
+    ByLabels('mine', 2 labels, 3 cells)
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    codes: bytes
+
+    def __post_init__(self) -> None:
+        if len(set(self.labels)) < len(self.labels) or not all(self.labels):
+            msg = f"Each label needs a name of its own, found {', '.join(map(repr, self.labels[:12]))}. Rename them."
+            raise RequestError(msg, "same-names")
+        positions = self.positions if len(self.codes) % 2 == 0 else np.array([-2])
+        if positions.size and not -1 <= positions.min() <= positions.max() < max(len(self.labels), 1):
+            msg = f"Expected codes from -1 to {len(self.labels) - 1} as int16, found others. Make the labels anew."
+            raise RequestError(msg, "bad-labels")
+
+    @classmethod
+    def from_series(cls, labels: "pd.Series[Any]") -> "ByLabels":
+        """Return the labels of a series, one value per cell in the order of the dataset; missing values are none."""
+        codes, values = pd.factorize(labels)
+        names = [str(value) for value in values]
+        order = in_reading_order({name for name in names if name})
+        if len(order) > np.iinfo(np.int16).max:
+            msg = f"Expected at most {np.iinfo(np.int16).max:,} labels, found {len(order):,}. Choose another column."
+            raise RequestError(msg, "too-many-groups")
+        place = {"": -1} | {name: position for position, name in enumerate(order)}
+        places = np.array([*map(place.__getitem__, names), -1], dtype="<i2")  # the last for a missing value
+        return cls(str(labels.name), tuple(order), places[codes].tobytes())
+
+    @property
+    def positions(self) -> NDArray[np.int16]:
+        """Position in ``labels`` of each cell, -1 for none, shape ``(n_cells,)``."""
+        return np.frombuffer(self.codes, dtype="<i2")
+
+    def __repr__(self) -> str:
+        return f"ByLabels({self.name!r}, {len(self.labels)} labels, {len(self.codes) // 2} cells)"
+
+
+Grouping = ByColumn | ByClusters | BySelections | ByLabels
 
 
 def group_labels(context: Context, dataset: Dataset, grouping: Grouping) -> NDArray[np.str_]:
@@ -58,6 +118,14 @@ def group_labels(context: Context, dataset: Dataset, grouping: Grouping) -> NDAr
             return np.where(labels < 0, "", labels.astype(str))
         case BySelections():
             return _labels_of_selections(dataset, grouping.selections)
+        case ByLabels():
+            if len(grouping.codes) != 2 * dataset.n_cells:
+                msg = (
+                    f"The labels {grouping.name!r} were given to {len(grouping.codes) // 2:,} cells, but this dataset "
+                    f"has {dataset.n_cells:,}. Take the labels of this dataset."
+                )
+                raise RequestError(msg, "other-dataset")
+            return np.array([*grouping.labels, ""], dtype=np.str_)[grouping.positions]
 
 
 def in_reading_order(names: Iterable[str]) -> list[str]:

@@ -3,15 +3,17 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from scfm_core.analyses.cluster_cells import ClusterCells
 from scfm_core.analyses.embed_cells import EmbedCells
-from scfm_core.analyses.grouping import ByClusters, ByColumn, BySelections, group_labels
+from scfm_core.analyses.grouping import ByClusters, ByColumn, ByLabels, BySelections, group_labels
 from scfm_core.cell_set import CellSet
 from scfm_core.dataset import Dataset
 from scfm_core.engine import Engine
 from scfm_core.errors import RequestError
+from scfm_core.request import recipe
 from tests.analyses.planted import bag_card, dataset_of
 
 
@@ -68,3 +70,44 @@ def test_selections_that_cannot_be_compared(dataset: Dataset, engine: Engine) ->
     }.items():
         with pytest.raises(RequestError, match=words):
             group_labels(Answers(engine), dataset, BySelections((left, *others)))
+
+
+def test_by_labels(dataset: Dataset, engine: Engine) -> None:
+    mine = pd.Series(["naive B", None, "10", "2"] * 10, name="mine")
+    grouping = ByLabels.from_series(mine)
+    assert grouping.labels == ("2", "10", "naive B")
+    assert group_labels(Answers(engine), dataset, grouping)[:4].tolist() == ["naive B", "", "10", "2"]
+    as_categories = ByLabels.from_series(mine.astype("category"))
+    assert as_categories == grouping
+    assert recipe(as_categories) == recipe(grouping)
+    assert "sha256" in recipe(grouping)["codes"]
+    other = ByLabels.from_series(pd.Series(["naive B", None, "10", "10"] * 10, name="mine"))
+    assert recipe(other) != recipe(grouping)
+    assert len(repr(grouping)) < 80
+
+
+def test_labels_for_no_cell(dataset: Dataset, engine: Engine) -> None:
+    grouping = ByLabels.from_series(pd.Series([None] * 40, name="mine", dtype=object))
+    assert grouping.labels == ()
+    assert set(group_labels(Answers(engine), dataset, grouping)) == {""}
+
+
+@pytest.mark.parametrize(
+    ("labels", "codes", "words"),
+    [
+        (("a", "a"), [0, 1], "a name of its own"),
+        (("a", ""), [0, 1], "a name of its own"),
+        (("a",), [0, 1], "codes from -1 to 0"),
+        (("a",), [-2], "codes from -1 to 0"),
+    ],
+)
+def test_labels_that_are_none(labels: tuple[str, ...], codes: list[int], words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        ByLabels("mine", labels, np.array(codes, dtype="<i2").tobytes())
+    with pytest.raises(RequestError, match="codes from"):
+        ByLabels("mine", ("a",), b"\0\0\0")
+
+
+def test_labels_of_another_dataset(dataset: Dataset, engine: Engine) -> None:
+    with pytest.raises(RequestError, match="given to 3 cells, but this dataset has 40"):
+        group_labels(Answers(engine), dataset, ByLabels.from_series(pd.Series(["a", "b", "a"], name="mine")))
