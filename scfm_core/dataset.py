@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -13,15 +13,24 @@ from typing import Any, Literal, cast
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csc_matrix, csr_matrix
+from scipy.sparse import csc_matrix, csr_matrix, issparse
 
+from scfm_core.count_files import (
+    LineWriter,
+    cut_lines,
+    mapped_array,
+    pieces_of_values,
+    read_lines,
+    write_transposed,
+)
 from scfm_core.errors import DatasetError
 
 Organism = Literal["human", "mouse", "unknown"]
 Role = Literal["batch", "donor", "condition", "cell_type"]
 FORMAT_VERSION = 1
 _LARGEST_COUNT = 2**53  # whole numbers up to here are exact as floats too
-_PARTS = ("data", "indices", "indptr")
+_COUNTS_PER_PIECE = 2**24
+_HASHED = {"by_cell_data": "<u8", "by_cell_indices": "<i8", "by_cell_indptr": "<i8", "total_counts": "<f8"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +95,7 @@ class Dataset:
     @property
     def total_counts(self) -> NDArray[np.float64]:
         """Counts of each cell over all measured genes, shape ``(n_cells,)``."""
-        return np.asarray(_array(self.path, "total_counts"))
+        return np.asarray(mapped_array(self.path / "total_counts.npy"))
 
     def cells(self) -> pd.DataFrame:
         """Return the cell table, one row per cell, indexed by the cell's name."""
@@ -101,7 +110,7 @@ class Dataset:
             A slice, or positions of cells in any order, shape ``(n_chosen,)``.
         """
         rows = np.arange(self.n_cells)[cells]
-        matrix = _lines(self.path / "by_cell", rows, self.n_genes)
+        matrix = read_lines(self.path / "by_cell", rows, self.n_genes)
         return CellCounts(
             matrix=csr_matrix(matrix, shape=(len(rows), self.n_genes)),
             gene_ids=self.gene_ids,
@@ -114,7 +123,7 @@ class Dataset:
         if position is None:
             msg = f"Gene {gene_id!r} is not among the {self.n_genes:,} genes of this dataset. Choose one of them."
             raise DatasetError(msg, "unknown-gene")
-        values, indices, _ = _lines(self.path / "by_gene", np.array([position]), self.n_cells)
+        values, indices, _ = read_lines(self.path / "by_gene", np.array([position]), self.n_cells)
         dense = np.zeros(self.n_cells, dtype=values.dtype)
         dense[indices] = values
         return dense
@@ -128,7 +137,7 @@ class Dataset:
             A slice, or positions of genes in any order, shape ``(n_chosen,)``.
         """
         columns = np.arange(self.n_genes)[genes]
-        return csc_matrix(_lines(self.path / "by_gene", columns, self.n_cells), shape=(self.n_cells, len(columns)))
+        return csc_matrix(read_lines(self.path / "by_gene", columns, self.n_cells), shape=(self.n_cells, len(columns)))
 
     @property
     def _manifest(self) -> dict[str, Any]:
@@ -145,7 +154,8 @@ class NewDataset:
     Attributes
     ----------
     matrix
-        Counts, shape ``(n_cells, n_genes)``, non-negative whole numbers of any dtype.
+        Counts, shape ``(n_cells, n_genes)``, non-negative whole numbers of any dtype. Or pieces of it, some ten
+        thousand cells each, one after the other, where the whole does not fit into memory.
     gene_ids, gene_symbols
         Length ``n_genes``; the ids are unique.
     cells
@@ -158,7 +168,7 @@ class NewDataset:
         Words for the eye; no part of the identity.
     """
 
-    matrix: csr_matrix
+    matrix: csr_matrix | Iterable[csr_matrix]
     gene_ids: tuple[str, ...]
     gene_symbols: tuple[str, ...]
     cells: pd.DataFrame
@@ -197,8 +207,9 @@ def list_datasets(root: Path) -> list[Dataset]:
 def write_dataset(root: Path, new: NewDataset) -> Dataset:
     """Write a dataset under ``root``, in a folder named by its content; whole or not at all.
 
-    The counts are kept twice, by cell (CSR) and by gene (CSC), as plain arrays that are mapped into memory: a chunk
-    of cells or one gene is read without touching the rest. Counts keep their smallest integer type.
+    The counts are kept twice, by cell (CSR) and by gene (CSC), as plain arrays: a chunk of cells or one gene is read
+    without touching the rest. Counts keep their smallest integer type. Where the counts come in pieces, the memory
+    taken depends on their size, and on the cell table, alone.
 
     Returns
     -------
@@ -210,31 +221,64 @@ def write_dataset(root: Path, new: NewDataset) -> Dataset:
         If the parts do not fit together or the counts are no whole numbers.
     """
     _check(new)
-    matrix = _smallest_integers(new.matrix)
-    totals = _totals(new, matrix)
     cells = _plain_table(new.cells)
-    sha256 = _content_hash(new, matrix, totals, cells)
-    folder = root / sha256
-    if (folder / "manifest.json").is_file():
-        return open_dataset(folder)
-    partial = root / f".{sha256[:12]}-{uuid.uuid4().hex}"
+    partial = root / f".new-{uuid.uuid4().hex}"
     partial.mkdir(parents=True)
     try:
-        _save_lines(partial / "by_cell", matrix, matrix.shape[1])
-        _save_lines(partial / "by_gene", csc_matrix(matrix), matrix.shape[0])
+        totals = _totals(new, _write_by_cell(partial / "by_cell", new))
         np.save(partial / "total_counts.npy", totals)
-        cells.to_parquet(partial / "cells.parquet")
-        genes = pd.DataFrame({"gene_id": list(new.gene_ids), "symbol": list(new.gene_symbols)})
-        genes.to_parquet(partial / "genes.parquet")
-        (partial / "manifest.json").write_text(json.dumps(_new_manifest(new, sha256), indent=1))
+        sha256 = _content_hash(new, partial, cells)
+        folder = root / sha256
+        if not (folder / "manifest.json").is_file():
+            write_transposed(partial / "by_cell", partial / "by_gene", (len(cells), len(new.gene_ids)))
+            cells.to_parquet(partial / "cells.parquet")
+            genes = pd.DataFrame({"gene_id": list(new.gene_ids), "symbol": list(new.gene_symbols)})
+            genes.to_parquet(partial / "genes.parquet")
+            (partial / "manifest.json").write_text(json.dumps(_new_manifest(new, sha256), indent=1))
+            _move_whole(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return open_dataset(folder)
+
+
+def _move_whole(partial: Path, folder: Path) -> None:
+    try:
         if not folder.exists():
             partial.rename(folder)
     except OSError:
         if not (folder / "manifest.json").is_file():  # else another writer was first, and equal content is as good
             raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return open_dataset(folder)
+
+
+def _write_by_cell(stem: Path, new: NewDataset) -> NDArray[np.float64]:
+    """Write the counts by cell, and return their sum for each cell."""
+    n_cells, n_genes = len(new.cells), len(new.gene_ids)
+    writer = LineWriter(stem, n_genes)
+    sums = [np.empty(0)]
+    for piece in _pieces(new.matrix):
+        matrix = _smallest_integers(piece)
+        if matrix.shape[1] != n_genes or sum(map(len, sums)) + matrix.shape[0] > n_cells:
+            msg = f"Expected pieces of {n_genes:,} genes and {n_cells:,} cells in all, found one of {matrix.shape}."
+            raise DatasetError(msg, "shape-mismatch")
+        writer.append(matrix)
+        sums.append(np.asarray(matrix.sum(axis=1, dtype=np.float64), dtype=np.float64).ravel())
+    writer.close()
+    found = np.concatenate(sums)
+    if len(found) != n_cells:
+        msg = f"The counts have {len(found):,} cells, but there are {n_cells:,} rows in the cell table."
+        raise DatasetError(msg, "shape-mismatch")
+    return found
+
+
+def _pieces(counts: csr_matrix | Iterable[csr_matrix]) -> Iterator[csr_matrix]:
+    """Yield counts some cells at a time."""
+    if not issparse(counts):
+        yield from counts
+    elif counts.nnz <= _COUNTS_PER_PIECE:
+        yield counts
+    else:
+        for start, stop in cut_lines(counts.indptr, _COUNTS_PER_PIECE):
+            yield counts[start:stop]
 
 
 def subset_dataset(dataset: Dataset, keep: NDArray[np.bool_], *, title: str, note: str) -> Dataset:
@@ -243,14 +287,15 @@ def subset_dataset(dataset: Dataset, keep: NDArray[np.bool_], *, title: str, not
         msg = f"Expected one true or false for each of {dataset.n_cells:,} cells, found {keep.dtype} of {keep.shape}."
         raise DatasetError(msg, "shape-mismatch")
     chosen = np.flatnonzero(keep)
-    counts = dataset.counts(chosen)
+    lengths = np.diff(mapped_array(dataset.path / "by_cell_indptr.npy"))[chosen]
+    spans = cut_lines(np.concatenate([[0], np.cumsum(lengths)]), _COUNTS_PER_PIECE)
     new = NewDataset(
-        matrix=counts.matrix,
+        matrix=(dataset.counts(chosen[start:stop]).matrix for start, stop in spans),
         gene_ids=dataset.gene_ids,
         gene_symbols=dataset.gene_symbols,
         cells=dataset.cells().iloc[chosen],
         organism=dataset.organism,
-        total_counts=counts.total_counts,
+        total_counts=dataset.total_counts[chosen],
         roles=dataset.roles,
         title=title,
         notes=(*dataset.notes, note),
@@ -259,7 +304,7 @@ def subset_dataset(dataset: Dataset, keep: NDArray[np.bool_], *, title: str, not
 
 
 def _check(new: NewDataset) -> None:
-    n_cells, n_genes = new.matrix.shape
+    n_cells, n_genes = new.matrix.shape if issparse(new.matrix) else (len(new.cells), len(new.gene_ids))
     found = {"gene ids": len(new.gene_ids), "gene symbols": len(new.gene_symbols)}
     wrong = [f"{n:,} {what}" for what, n in found.items() if n != n_genes]
     if len(new.cells) != n_cells:
@@ -299,8 +344,7 @@ def _smallest_integers(matrix: csr_matrix) -> csr_matrix:
     return out
 
 
-def _totals(new: NewDataset, matrix: csr_matrix) -> NDArray[np.float64]:
-    sums = np.asarray(matrix.sum(axis=1, dtype=np.float64), dtype=np.float64).ravel()
+def _totals(new: NewDataset, sums: NDArray[np.float64]) -> NDArray[np.float64]:
     if new.total_counts is None:
         return sums
     totals = np.asarray(new.total_counts, dtype=np.float64)
@@ -321,8 +365,8 @@ def _new_manifest(new: NewDataset, sha256: str) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "sha256": sha256,
         "organism": new.organism,
-        "n_cells": int(new.matrix.shape[0]),
-        "n_genes": int(new.matrix.shape[1]),
+        "n_cells": len(new.cells),
+        "n_genes": len(new.gene_ids),
         "roles": dict(new.roles),
         "title": new.title,
         "notes": list(new.notes),
@@ -349,43 +393,17 @@ def _plain_column(column: "pd.Series[Any]") -> Any:
     return column.astype(object).map(str, na_action="ignore").astype("category").array
 
 
-def _content_hash(new: NewDataset, matrix: csr_matrix, totals: NDArray[np.float64], cells: pd.DataFrame) -> str:
+def _content_hash(new: NewDataset, folder: Path, cells: pd.DataFrame) -> str:
     digest = hashlib.sha256(f"scfm-dataset-{FORMAT_VERSION}".encode())
-    for array, dtype in ((matrix.data, "<u8"), (matrix.indices, "<i8"), (matrix.indptr, "<i8"), (totals, "<f8")):
-        for start in range(0, len(array), 1 << 22):
-            digest.update(np.ascontiguousarray(array[start : start + (1 << 22)], dtype=dtype).tobytes())
+    for name, dtype in _HASHED.items():
+        for values in pieces_of_values(folder / f"{name}.npy"):
+            digest.update(values.astype(dtype).tobytes())
     names = [list(new.gene_ids), list(new.gene_symbols), list(cells.index), new.organism, sorted(new.roles.items())]
     digest.update(json.dumps(names).encode())
     for name in cells.columns:
         kind = "text" if isinstance(cells[name].dtype, pd.CategoricalDtype) else "number"
         digest.update(json.dumps([name, kind, cells[name].astype(str).tolist()]).encode())
     return digest.hexdigest()
-
-
-def _save_lines(stem: Path, matrix: csr_matrix | csc_matrix, line_length: int) -> None:
-    indices = matrix.indices.astype(np.min_scalar_type(max(line_length - 1, 0)))
-    for part, array in zip(_PARTS, (matrix.data, indices, matrix.indptr.astype(np.int64)), strict=True):
-        np.save(stem.with_name(f"{stem.name}_{part}.npy"), array)
-
-
-def _lines(stem: Path, chosen: NDArray[np.integer[Any]], line_length: int) -> tuple[Any, Any, Any]:
-    """Return data, indices, indptr of some rows (or columns) of a compressed matrix on disk."""
-    data, indices, indptr = (_array(stem.parent, f"{stem.name}_{part}") for part in _PARTS)
-    starts, stops = np.asarray(indptr[chosen]), np.asarray(indptr[chosen + 1])
-    lengths = stops - starts
-    pointers = np.concatenate([[0], np.cumsum(lengths)])
-    if len(chosen) and np.array_equal(starts[1:], stops[:-1]):  # one contiguous piece
-        where: Any = slice(int(starts[0]), int(stops[-1]))
-    else:
-        where = np.repeat(starts - pointers[:-1], lengths) + np.arange(pointers[-1])
-    index_dtype = np.int32 if line_length < 2**31 and pointers[-1] < 2**31 else np.int64
-    return np.array(data[where]), np.asarray(indices[where], dtype=index_dtype), pointers.astype(index_dtype)
-
-
-@lru_cache(maxsize=256)
-def _array(folder: Path, name: str) -> NDArray[Any]:
-    array: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-    return array
 
 
 @lru_cache(maxsize=256)
