@@ -12,6 +12,7 @@ from scfm_core.errors import DatasetError
 from scfm_core.workspace import Workspace
 
 _DATASET, _SELECTION, _SAVED, _ROUND = "dataset", "selection", "saved_selections", "selection_round"
+_TOKEN = "selection_token"
 
 
 @dataclass(frozen=True)
@@ -76,15 +77,28 @@ def selection() -> CellSet | None:
     return chosen
 
 
-def select_cells(cells: CellSet) -> None:
-    """Remember the cells chosen on a map; an empty choice clears the selection."""
+def select_cells(cells: CellSet, *, token: str = "") -> None:
+    """Remember the cells chosen on a map; an empty choice clears the selection.
+
+    Parameters
+    ----------
+    token
+        By which the maps of this browser know the selection already; empty where it was made elsewhere.
+    """
     st.session_state[_SELECTION] = cells if len(cells) else None
+    st.session_state[_TOKEN] = token
 
 
 def clear_selection() -> None:
     """Forget the selection, and the shapes drawn on the maps."""
     st.session_state[_SELECTION] = None
+    st.session_state[_TOKEN] = ""
     st.session_state[_ROUND] = selection_round() + 1
+
+
+def selection_token() -> str:
+    """Return the name by which the maps of this browser know the selection; empty where they do not."""
+    return str(st.session_state.get(_TOKEN, ""))
 
 
 def selection_round() -> int:

@@ -78,7 +78,7 @@ def cell_map(
     _check_lengths(len(coordinates), colour=colour, hover=hover, selected=selected)
     placed = _rows_without_nan(coordinates)
     chosen = placed if selected is None else placed & np.asarray(selected, dtype=bool)
-    groups = group_cells(colour) if _is_category(colour) else None
+    groups = group_cells(colour) if is_category(colour) else None
     values = np.zeros(0) if groups else pd.to_numeric(colour).to_numpy(dtype=np.float64, na_value=np.nan)
     known: NDArray[np.bool_] = groups.codes >= 0 if groups else np.isfinite(values)
     strata = chosen + 2 * (groups.codes + 1 if groups else known.astype(np.int64))
@@ -185,7 +185,8 @@ def _rows_without_nan(places: FloatArray) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(places).all(axis=1), dtype=bool)
 
 
-def _is_category(colour: "pd.Series[Any]") -> bool:
+def is_category(colour: "pd.Series[Any]") -> bool:
+    """Whether a map draws values as categories, see `cell_map`; else they stand on a continuous scale."""
     kind = colour.dtype
     if pd.api.types.is_bool_dtype(kind) or not pd.api.types.is_numeric_dtype(kind):
         return True
@@ -226,10 +227,20 @@ def _categories(groups: Groups, chosen: NDArray[np.bool_], shown: NDArray[np.int
     )
 
 
-def _continuous(colour: "pd.Series[Any]", values: FloatArray, shown: NDArray[np.int64]) -> Continuous:
-    """Put values on a scale that ends at their 0.5 % and 99.5 %, so that one odd cell does not flatten the rest."""
+def scale_of(colour: "pd.Series[Any]", values: FloatArray) -> tuple[ScaleName, tuple[float, float]]:
+    """Return the scale of a colouring and the values of its two ends.
+
+    The ends are the 0.5th and the 99.5th percentile, so that one odd cell does not flatten the rest.
+
+    Parameters
+    ----------
+    colour
+        As in `cell_map`.
+    values
+        Its numbers, shape ``(n_cells,)``; NaN where a cell has none.
+    """
     finite = values[np.isfinite(values)]
-    low, high = np.percentile(finite, [0.5, 99.5]) if len(finite) else (0.0, 1.0)
+    low, high = (float(end) for end in np.percentile(finite, [0.5, 99.5])) if len(finite) else (0.0, 1.0)
     scale: ScaleName = colour.attrs.get("scale", "signed" if len(finite) and finite.min() < 0 else "expression")
     if scale == "signed":
         reach = max(abs(low), abs(high))
@@ -238,8 +249,13 @@ def _continuous(colour: "pd.Series[Any]", values: FloatArray, shown: NDArray[np.
         low = 0.0
     if high <= low:
         high = max(float(finite.max()) if len(finite) else 0.0, low + 1.0)
+    return scale, (low, high)
+
+
+def _continuous(colour: "pd.Series[Any]", values: FloatArray, shown: NDArray[np.int64]) -> Continuous:
+    scale, limits = scale_of(colour, values)
     name = one_line(colour.name) if colour.name is not None else "value"
-    return Continuous(values=values[shown], scale=scale, limits=(float(low), float(high)), title=name)
+    return Continuous(values=values[shown], scale=scale, limits=limits, title=name)
 
 
 def _limits(points: FloatArray) -> tuple[tuple[float, float], tuple[float, float]]:
