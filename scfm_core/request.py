@@ -4,7 +4,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -101,9 +101,15 @@ def recipe(value: Any) -> Any:
         case bytes():
             return {"sha256": hashlib.sha256(value).hexdigest()}
         case _ if is_dataclass(value) and not isinstance(value, type):
-            inner = {_KEPT.get(field.name, field.name): recipe(getattr(value, field.name)) for field in fields(value)}
+            asked = [field for field in fields(value) if not _left_out(field, getattr(value, field.name))]
+            inner = {_KEPT.get(field.name, field.name): recipe(getattr(value, field.name)) for field in asked}
             version = {"version": value.version} if isinstance(value, Request) else {}
             return {"question": type(value).__name__, **version, **inner}
         case _:
             msg = f"A request holds plain values, found {type(value).__name__}."
             raise RequestError(msg)
+
+
+def _left_out(field: Field[Any], value: Any) -> bool:
+    """Whether a field came later than its class and says nothing new: answers from before keep their identity."""
+    return "added_later" in field.metadata and bool(value == field.default)

@@ -1,10 +1,10 @@
-"""How does a model's space look on a flat sheet?
+"""How does a model's space look on a flat sheet, or in a room?
 
 For the eye only: neighbours on the sheet tend to be neighbours in the space, distances and sizes of groups mean little.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -22,12 +22,12 @@ Method = Literal["umap", "tsne"]
 
 @dataclass(frozen=True)
 class Projection:
-    """One point of the sheet per cell, in the order of the dataset's cells.
+    """One point of the sheet, or of the room, per cell, in the order of the dataset's cells.
 
     Attributes
     ----------
     coordinates
-        Shape ``(n_cells, 2)``, float32, without unit; NaN for a cell without a vector.
+        Shape ``(n_cells, n_dimensions)``, float32, without unit; NaN for a cell without a vector.
     """
 
     coordinates: NDArray[np.float32]
@@ -35,7 +35,7 @@ class Projection:
 
 @dataclass(frozen=True)
 class ProjectCells(Request[Projection]):
-    """Lay the vectors of a model out in two dimensions.
+    """Lay the vectors of a model out in two dimensions, or in three.
 
     Parameters
     ----------
@@ -45,6 +45,8 @@ class ProjectCells(Request[Projection]):
         Of t-SNE: size of a neighbourhood; at most a third of the cells is used. UMAP does not read it.
     metric
         Cosine for pre-trained models, whose vectors are compared by angle; Euclidean for baselines, where None.
+    n_dimensions
+        2 or 3.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class ProjectCells(Request[Projection]):
     perplexity: float = 30.0
     seed: int = 0
     metric: Metric | None = None
+    n_dimensions: int = field(default=2, metadata={"added_later": True})
 
     result_type: ClassVar[type] = Projection
 
@@ -76,6 +79,9 @@ class ProjectCells(Request[Projection]):
         if not 0 <= self.min_dist <= 1:
             msg = f"Expected a smallest distance between 0 and 1, found {self.min_dist:g}."
             raise RequestError(msg, "bad-min-dist")
+        if self.n_dimensions not in (2, 3):
+            msg = f"A map has 2 or 3 dimensions, found {self.n_dimensions}. Choose one of them."
+            raise RequestError(msg, "bad-dimensions")
 
     def run(self, context: Context) -> Projection:
         """See `Request.run`."""
@@ -85,11 +91,12 @@ class ProjectCells(Request[Projection]):
         if self.method == "umap":
             neighbors = context.compute(FindNeighbors(self.embedding, self.n_neighbors, self.metric))
             graph = neighbors.graph[placed][:, placed]
-            lay_out = partial(umap_coordinates, graph, vectors, min_dist=self.min_dist, seed=self.seed)
+            lay_out = partial(umap_coordinates, graph, vectors, min_dist=self.min_dist)
         else:
-            lay_out = partial(tsne_coordinates, vectors, perplexity=self.perplexity, seed=self.seed)
+            lay_out = partial(tsne_coordinates, vectors, perplexity=self.perplexity)
+        lay_out = partial(lay_out, seed=self.seed, n_dimensions=self.n_dimensions)
         name = "UMAP" if self.method == "umap" else "t-SNE"
-        coordinates = np.full((len(points), 2), np.nan, dtype=np.float32)
+        coordinates = np.full((len(points), self.n_dimensions), np.nan, dtype=np.float32)
         coordinates[placed] = context.call(lay_out, step=f"Drawing the {name}")
         if len(placed) < len(points):
             n_left_out = len(points) - len(placed)
@@ -98,20 +105,20 @@ class ProjectCells(Request[Projection]):
 
 
 def umap_coordinates(
-    graph: csr_matrix, vectors: NDArray[np.float32], *, min_dist: float, seed: int
+    graph: csr_matrix, vectors: NDArray[np.float32], *, min_dist: float, seed: int, n_dimensions: int = 2
 ) -> NDArray[np.float32]:
-    """Lay out a neighbour graph by UMAP, from the first two principal components on.
+    """Lay out a neighbour graph by UMAP, from the first principal components on.
 
     Parameters
     ----------
     graph
         Weights in (0, 1], symmetric, shape ``(n_cells, n_cells)``.
     vectors
-        Shape ``(n_cells, n_dimensions)``; they give the start alone.
+        Shape ``(n_cells, embedding_size)``; they give the start alone.
 
     Returns
     -------
-    Shape ``(n_cells, 2)``.
+    Shape ``(n_cells, n_dimensions)``.
 
     References
     ----------
@@ -127,14 +134,14 @@ def umap_coordinates(
     coordinates, _ = simplicial_set_embedding(
         vectors,
         graph.tocoo(),
-        n_components=2,
+        n_components=n_dimensions,
         initial_alpha=1.0,
         a=a,
         b=b,
         gamma=1.0,
         negative_sample_rate=5,
         n_epochs=500 if graph.shape[0] <= 10_000 else 200,  # umap's own choice
-        init=starting_coordinates(vectors, seed=seed),
+        init=starting_coordinates(vectors, seed=seed, n_dimensions=n_dimensions),
         random_state=np.random.RandomState(seed),
         metric="euclidean",
         metric_kwds={},
@@ -145,8 +152,14 @@ def umap_coordinates(
     return _float32(coordinates)
 
 
-def tsne_coordinates(vectors: NDArray[np.float32], *, perplexity: float, seed: int) -> NDArray[np.float32]:
-    """Lay out vectors, shape ``(n_cells, n_dimensions)``, by t-SNE, from the first two principal components on.
+def tsne_coordinates(
+    vectors: NDArray[np.float32], *, perplexity: float, seed: int, n_dimensions: int = 2
+) -> NDArray[np.float32]:
+    """Lay out vectors, one row per cell, by t-SNE, from the first principal components on.
+
+    Returns
+    -------
+    Shape ``(n_cells, n_dimensions)``.
 
     References
     ----------
@@ -156,17 +169,18 @@ def tsne_coordinates(vectors: NDArray[np.float32], *, perplexity: float, seed: i
     from sklearn.manifold import TSNE
 
     bounded = min(perplexity, max((len(vectors) - 1) / 3, 1.0))
-    start = 1e-4 * starting_coordinates(vectors, seed=seed)
-    return _float32(TSNE(perplexity=bounded, init=start, random_state=seed).fit_transform(vectors))
+    start = 1e-4 * starting_coordinates(vectors, seed=seed, n_dimensions=n_dimensions)
+    tsne = TSNE(n_components=n_dimensions, perplexity=bounded, init=start, random_state=seed)
+    return _float32(tsne.fit_transform(vectors))
 
 
-def starting_coordinates(vectors: NDArray[np.float32], *, seed: int) -> NDArray[np.float32]:
-    """Return the first two principal components with unit spread, and a little noise that parts copies of a cell."""
+def starting_coordinates(vectors: NDArray[np.float32], *, seed: int, n_dimensions: int = 2) -> NDArray[np.float32]:
+    """Return the first principal components with unit spread, and a little noise that parts copies of a cell."""
     from sklearn.utils.extmath import randomized_svd
 
-    n_components = min(2, *vectors.shape)
+    n_components = min(n_dimensions, *vectors.shape)
     left, strength, _ = randomized_svd(vectors - vectors.mean(axis=0), n_components, random_state=seed)
-    start = np.zeros((len(vectors), 2))
+    start = np.zeros((len(vectors), n_dimensions))
     start[:, :n_components] = left * strength
     start /= max(float(start[:, 0].std()), 1e-12)
     return _float32(start + 1e-3 * np.random.default_rng(seed).standard_normal(start.shape))

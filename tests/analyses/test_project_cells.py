@@ -13,6 +13,7 @@ from scfm_core.dataset import Dataset
 from scfm_core.engine import Engine
 from scfm_core.errors import RequestError
 from scfm_core.registry import find_model
+from scfm_core.request import recipe
 from tests.analyses.planted import bag_card, dataset_of
 
 
@@ -24,9 +25,9 @@ def purity(points: NDArray, labels: NDArray, n_neighbors: int = 15) -> float:
     return float((labels[nearest] == labels[:, None]).mean())
 
 
-def umap_of(points: NDArray, *, seed: int = 0, n_neighbors: int = 15) -> NDArray[np.float32]:
+def umap_of(points: NDArray, *, seed: int = 0, n_neighbors: int = 15, n_dimensions: int = 2) -> NDArray[np.float32]:
     graph = Neighbors(**neighbor_graph(points, n_neighbors=n_neighbors, metric="euclidean")).graph
-    return umap_coordinates(graph, points, min_dist=0.5, seed=seed)
+    return umap_coordinates(graph, points, min_dist=0.5, seed=seed, n_dimensions=n_dimensions)
 
 
 def blobs(n_cells: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray]:
@@ -100,7 +101,30 @@ def test_parameters_that_a_map_does_not_read_make_no_new_question(planted: Datas
     assert ProjectCells(embedding).metric == "cosine"
 
 
-@pytest.mark.parametrize("wrong", [{"method": "pacmap"}, {"method": "tsne", "perplexity": 0.0}, {"min_dist": 2.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"method": "pacmap"}, {"method": "tsne", "perplexity": 0.0}, {"min_dist": 2.0}, {"n_dimensions": 4}]
+)
 def test_parameters_without_sense_are_refused(planted: Dataset, wrong: dict) -> None:
     with pytest.raises(RequestError):
         ProjectCells(EmbedCells(planted, bag_card()), **wrong)
+
+
+@pytest.mark.parametrize(
+    "lay_out", [umap_of, lambda points, **how: tsne_coordinates(points, perplexity=30, seed=0, **how)]
+)
+def test_three_dimensions_keep_groups_apart(lay_out) -> None:
+    points, labels = blobs(150)
+    room = lay_out(points, n_dimensions=3)
+    assert room.shape == (150, 3)
+    assert purity(room, labels, n_neighbors=10) > 0.98
+    assert (room.std(axis=0) > 0.05 * room.std()).all()
+
+
+def test_a_third_dimension_is_asked_for_and_leaves_flat_maps_as_they_were(planted: Dataset, engine: Engine) -> None:
+    embedding = EmbedCells(planted, bag_card())
+    assert "n_dimensions" not in recipe(ProjectCells(embedding))
+    assert recipe(ProjectCells(embedding, n_dimensions=3))["n_dimensions"] == 3
+    room = engine.compute(ProjectCells(embedding, n_dimensions=3)).coordinates
+    assert room.shape == (50, 3)
+    assert np.flatnonzero(np.isnan(room).any(axis=1)).tolist() == [4, 9]
+    assert np.ptp(room[:, 2][np.isfinite(room[:, 2])]) > 1
