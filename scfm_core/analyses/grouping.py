@@ -77,15 +77,11 @@ class ByLabels:
     @classmethod
     def from_series(cls, labels: "pd.Series[Any]") -> "ByLabels":
         """Return the labels of a series, one value per cell in the order of the dataset; missing values are none."""
-        codes, values = pd.factorize(labels)
-        names = [str(value) for value in values]
-        order = in_reading_order({name for name in names if name})
-        if len(order) > np.iinfo(np.int16).max:
-            msg = f"Expected at most {np.iinfo(np.int16).max:,} labels, found {len(order):,}. Choose another column."
+        names, codes = _named_codes(labels)
+        if len(names) > np.iinfo(np.int16).max:
+            msg = f"Expected at most {np.iinfo(np.int16).max:,} labels, found {len(names):,}. Choose another column."
             raise RequestError(msg, "too-many-groups")
-        place = {"": -1} | {name: position for position, name in enumerate(order)}
-        places = np.array([*map(place.__getitem__, names), -1], dtype="<i2")  # the last for a missing value
-        return cls(str(labels.name), tuple(order), places[codes].tobytes())
+        return cls(str(labels.name), names, codes.astype("<i2").tobytes())
 
     @property
     def positions(self) -> NDArray[np.int16]:
@@ -107,17 +103,30 @@ def group_labels(context: Context, dataset: Dataset, grouping: Grouping) -> NDAr
     RequestError
         If the grouping does not belong to this dataset, or two of its groups share a cell or a name.
     """
+    names, codes = group_codes(context, dataset, grouping)
+    labels: NDArray[np.str_] = np.array([*names, ""], dtype=np.str_)[codes]
+    return labels
+
+
+def group_codes(
+    context: Context, dataset: Dataset, grouping: Grouping
+) -> tuple[tuple[str, ...], NDArray[np.integer[Any]]]:
+    """Return the names of the groups that can be told apart, and the place among them of each cell's group.
+
+    The places have shape ``(n_cells,)``, -1 for a cell in no group; a million of them is a hundredth of a second's
+    work, where as many names are a second's. See `group_labels` for the errors.
+    """
     match grouping:
         case ByColumn():
-            return _labels_of_column(dataset, grouping.column)
+            return _codes_of_column(dataset, grouping.column)
         case ByClusters():
             if grouping.clusters.embedding.dataset.identity != dataset.identity:
                 msg = "The clusters were made from another dataset. Cluster the cells of this dataset first."
                 raise RequestError(msg, "other-dataset")
-            labels = context.compute(grouping.clusters).labels
-            return np.where(labels < 0, "", labels.astype(str))
+            labels = np.asarray(context.compute(grouping.clusters).labels)
+            return tuple(map(str, range(int(labels.max(initial=-1)) + 1))), np.maximum(labels, -1)
         case BySelections():
-            return _labels_of_selections(dataset, grouping.selections)
+            return _codes_of_selections(dataset, grouping.selections)
         case ByLabels():
             if len(grouping.codes) != 2 * dataset.n_cells:
                 msg = (
@@ -125,7 +134,7 @@ def group_labels(context: Context, dataset: Dataset, grouping: Grouping) -> NDAr
                     f"has {dataset.n_cells:,}. Take the labels of this dataset."
                 )
                 raise RequestError(msg, "other-dataset")
-            return np.array([*grouping.labels, ""], dtype=np.str_)[grouping.positions]
+            return grouping.labels, grouping.positions
 
 
 def in_reading_order(names: Iterable[str]) -> list[str]:
@@ -144,36 +153,46 @@ def _reading_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
     return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces], name
 
 
-def _labels_of_column(dataset: Dataset, column: str) -> NDArray[np.str_]:
+def _codes_of_column(dataset: Dataset, column: str) -> tuple[tuple[str, ...], NDArray[np.integer[Any]]]:
     cells = dataset.cells()
     if column not in cells:
         msg = f"The cell table has no column {column!r}. Its columns: {', '.join(cells.columns) or 'none'}."
         raise RequestError(msg, "unknown-column")
-    values: pd.Series = cells[column]
-    names = values.astype(object).where(values.notna(), "").map(str)
-    return np.asarray(names, dtype=np.str_)
+    return _named_codes(cells[column])
 
 
-def _labels_of_selections(dataset: Dataset, selections: tuple[CellSet, ...]) -> NDArray[np.str_]:
+def _named_codes(values: "pd.Series[Any]") -> tuple[tuple[str, ...], NDArray[np.integer[Any]]]:
+    """Return the values as names in reading order, and the place of each; -1 for a missing or an empty value."""
+    codes, found = pd.factorize(values)
+    names = [str(value) for value in pd.Series(found).astype(object)]
+    order = in_reading_order({name for name in names if name})
+    place = {"": -1} | {name: position for position, name in enumerate(order)}
+    places = np.array([*map(place.__getitem__, names), -1], dtype=np.int32)  # the last for a missing value
+    return tuple(order), places[codes]
+
+
+def _codes_of_selections(
+    dataset: Dataset, selections: tuple[CellSet, ...]
+) -> tuple[tuple[str, ...], NDArray[np.integer[Any]]]:
     names = [selection.label for selection in selections]
     if len(set(names)) < len(names) or not all(names):
         msg = f"Each selection needs a name of its own, found {', '.join(map(repr, names))}. Rename them."
         raise RequestError(msg, "same-names")
-    labels = np.full(dataset.n_cells, "", dtype=object)
-    for selection in selections:
+    codes = np.full(dataset.n_cells, -1, dtype=np.int32)
+    for number, selection in enumerate(selections):
         if selection.n_cells != dataset.n_cells:
             msg = (
                 f"The selection {selection.label!r} was made among {selection.n_cells:,} cells, but this dataset has "
                 f"{dataset.n_cells:,}. Select the cells again."
             )
             raise RequestError(msg, "other-dataset")
-        shared = (labels != "") & selection.mask
+        shared = (codes >= 0) & selection.mask
         if shared.any():
-            other = labels[shared][0]
+            other = names[codes[shared][0]]
             msg = (
                 f"{int(shared.sum()):,} cells are in {selection.label!r} and in another selection ({other!r}). "
                 "A cell cannot stand on both sides of a comparison: make selections that share no cell."
             )
             raise RequestError(msg, "shared-cells")
-        labels[selection.mask] = selection.label
-    return labels.astype(np.str_)
+        codes[selection.mask] = number
+    return tuple(names), codes

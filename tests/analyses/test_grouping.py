@@ -8,7 +8,7 @@ import pytest
 
 from scfm_core.analyses.cluster_cells import ClusterCells
 from scfm_core.analyses.embed_cells import EmbedCells
-from scfm_core.analyses.grouping import ByClusters, ByColumn, ByLabels, BySelections, group_labels
+from scfm_core.analyses.grouping import ByClusters, ByColumn, ByLabels, BySelections, group_codes, group_labels
 from scfm_core.cell_set import CellSet
 from scfm_core.dataset import Dataset
 from scfm_core.engine import Engine
@@ -39,6 +39,15 @@ def test_by_column(dataset: Dataset, engine: Engine) -> None:
     assert group_labels(context, dataset, ByColumn("score"))[:2].tolist() == ["0.5", ""]
     with pytest.raises(RequestError, match="no column 'sort'. Its columns: kind, lane, score"):
         group_labels(context, dataset, ByColumn("sort"))
+
+
+def test_codes_in_reading_order(dataset: Dataset, engine: Engine) -> None:
+    names, codes = group_codes(Answers(engine), dataset, ByColumn("kind"))
+    assert names == ("B", "T")
+    assert codes[:4].tolist() == [0, 1, -1, 1]
+    names, codes = group_codes(Answers(engine), dataset, ByColumn("score"))
+    assert names == ("0.5",)
+    assert codes[:2].tolist() == [0, -1]
 
 
 def test_by_clusters(dataset: Dataset, engine: Engine, tmp_path: Path) -> None:
