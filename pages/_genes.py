@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from pages._gene_search import search_gene
 from pages._models import embedded_models, model_words, usable_models
 from pages._show import TableFile, downloads, provenance, two_lines
 from pages._state import selection
-from pages._views import choose_gene
 from pages._waiting import answer, errors_as_text
 from pages._words import about, cells_of, count, counted, file_stem, plain
 from scfm_core.analyses.embed_cells import EmbedCells
@@ -98,7 +98,9 @@ def _result(dataset: Dataset, request: EmbedGenes | StaticGeneVectors, vectors: 
         f"**{plain(model.title)}** has a vector of {count(size)} numbers for {counted(n_genes, 'gene')} of this "
         f"dataset's {count(dataset.n_genes)}."
     )
-    gene_id = choose_gene(dataset, f"genes:{model.key}", label="Which genes are like")
+    gene_id = search_gene(dataset, f"genes:{model.key}", label="Which genes are like")
+    if gene_id is None:
+        return
     row = int(vectors.rows[dataset.gene_ids.index(gene_id)])
     if row < 0:
         st.caption("The model has no vector of this gene here: no chosen cell holds it, or the model does not know it.")

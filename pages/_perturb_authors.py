@@ -1,15 +1,16 @@
 """Genes edited and read out as the authors of a model do it: the question."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from pages._gene_search import search_genes
 from pages._models import usable_models
 from pages._perturb_asking import choose_model, choose_some_cells, cost_words, draw_cells, group_names
 from pages._perturb_edits import KINDS, choose_kind
-from pages._perturb_genes import choose_genes
 from pages._state import grouping_columns
 from pages._waiting import stored
 from scfm_core.analyses.embed_cells import EmbedCells
@@ -62,7 +63,7 @@ def build_question(dataset: Dataset, key: str) -> PerturbAsAuthors | None:
         "Which genes", [ONE_BY_ONE, TOGETHER, EVERY], key=f"{key}:how", persist_state="session",
         help="Chosen genes one by one or in one edit together; or each gene that a cell holds, one at a time.",
     )  # fmt: skip
-    genes = [] if how == EVERY else choose_genes(dataset, key, "Genes", "Type a symbol.")
+    genes = () if how == EVERY else search_genes(dataset, key)
     states, complete = _choose_states(dataset, key)
     among, label = _choose_among(dataset, key, genes, states)
     most, max_genes, gene_level = _choose_more(key, every=how == EVERY)
@@ -117,7 +118,7 @@ def _choose_states(dataset: Dataset, key: str) -> tuple[States | None, bool]:
 
 
 def _choose_among(
-    dataset: Dataset, key: str, genes: list[str], states: States | None
+    dataset: Dataset, key: str, genes: Sequence[str], states: States | None
 ) -> tuple[NDArray[np.bool_], str]:
     """Let the cells be chosen: those of the start state, or what one wants; returns them and what they are called."""
     if states is not None:
@@ -126,7 +127,7 @@ def _choose_among(
     return (np.ones(dataset.n_cells, dtype=bool), "all cells") if cells is None else (cells.mask, cells.label)
 
 
-def _holding(dataset: Dataset, genes: list[str], *, together: bool) -> NDArray[np.bool_]:
+def _holding(dataset: Dataset, genes: Sequence[str], *, together: bool) -> NDArray[np.bool_]:
     """Return which cells hold a gene; all genes where these are edited together."""
     held = np.array([dataset.expression(gene_id) > 0 for gene_id in genes])
     return held.all(axis=0) if together else held.any(axis=0)

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
+from pages._gene_search import put_genes, search_genes
 from pages._models import baseline, usable_models
 from pages._perturb_asking import choose_cells, choose_goal, choose_model, cost_words
 from pages._perturb_edits import EditChoice, choose_kind
-from pages._perturb_genes import choose_genes, put_genes
 from pages._state import grouping_columns
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.perturb_genes import PerturbGenes, estimated_passes
@@ -101,7 +101,7 @@ def _beside(request: PerturbGenes, model: ModelSpec, kind: EditChoice) -> Pertur
 
 def _choose_edits(dataset: Dataset, key: str, kind: EditChoice) -> tuple[tuple[GeneEdit, ...], ...]:
     """Let genes be chosen, and whether they go one by one or together."""
-    gene_ids = choose_genes(dataset, key, "Genes", "Up to 25. Type a symbol, or paste a list.")
+    gene_ids = search_genes(dataset, key, hint="Up to 25 genes.")
     edits = [kind.edit(gene_id) for gene_id in gene_ids]
     together = len(edits) > 1 and st.segmented_control(
         "Several genes", [ONE_BY_ONE, TOGETHER], default=ONE_BY_ONE, required=True, key=f"{key}:together",

@@ -2,11 +2,12 @@
 
 import streamlit as st
 
-from pages._perturb_genes import names_in, read_names
+from pages._gene_search import tell_missing
 from pages._perturb_sets import choose_file
 from pages._words import counted, plain
 from scfm_core.dataset import Dataset
 from scfm_core.errors import RequestError
+from scfm_core.gene_search import names_in, search_genes
 from scfm_core.gene_sets import transcription_factors
 
 ALL_HELD, LIST, GENE_SET, FACTORS = "All that the cells hold", "A list", "A gene set", "Transcription factors"
@@ -24,11 +25,11 @@ def choose_listed(dataset: Dataset, key: str) -> tuple[str, ...] | None:
     names = _names(dataset, way, key)
     if not names:
         return _NONE_YET
-    found, missing = read_names(dataset, names)
-    st.caption(f"{counted(len(found), 'gene')} of the {counted(len(names), 'name')} in this dataset.")
-    if missing and way == LIST:
-        st.caption(f"Not in this dataset: {plain(', '.join(missing[:20]), longest=400)}.")
-    return tuple(found)
+    search = search_genes(dataset, names)
+    st.caption(f"{counted(len(search.gene_ids), 'gene')} of the {counted(len(names), 'name')} in this dataset.")
+    if way == LIST:
+        tell_missing(search)
+    return search.gene_ids
 
 
 def _names(dataset: Dataset, way: str, key: str) -> list[str]:

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
+from pages._gene_search import search_genes
 from pages._models import usable_models
 from pages._perturb_asking import choose_cells, choose_model, cost_words
 from pages._perturb_edits import choose_kind
-from pages._perturb_genes import choose_genes
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.perturb_pairs import LEAST_GENES, MOST_GENES, PerturbPairs, estimated_pair_passes
 from scfm_core.dataset import Dataset
@@ -32,7 +32,7 @@ def build_question(dataset: Dataset, key: str) -> PerturbPairs | None:
     model = choose_model(key, usable_models())
     kind = choose_kind(model, key)
     hint = f"{LEAST_GENES} to {MOST_GENES}. Every pair of them is edited together, and each alone."
-    genes = choose_genes(dataset, key, "Genes", hint, most=MOST_GENES, n_first=2)
+    genes = search_genes(dataset, key, hint=hint, most=MOST_GENES, n_first=2)
     where = choose_cells(dataset, key, genes)
     with st.expander("More: random pairs, cells"):
         null_pairs = st.slider(

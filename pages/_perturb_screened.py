@@ -4,9 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from pages._columns import PERCENT, in_percent
+from pages._gene_search import MOST_GENES
 from pages._perturb_chosen import take_to_chosen
 from pages._perturb_edits import KINDS
-from pages._perturb_genes import MOST_GENES
 from pages._perturb_screen import Screen
 from pages._show import TableFile, downloads, draw, provenance, say, two_lines
 from pages._waiting import answer, job_of

@@ -104,6 +104,28 @@ def gene_table(organism: Organism) -> GeneTable:
     return GeneTable(MappingProxyType(symbols), MappingProxyType(ids))
 
 
+@lru_cache(maxsize=2)
+def gene_aliases(organism: Organism) -> MappingProxyType[str, tuple[str, ...]]:
+    """Return other names of genes: name in capitals -> the Ensembl ids of all genes that have it, the lowest first.
+
+    Symbols that a gene had before and names beside its symbol, from HGNC (human) and MGI (mouse); no name that a gene
+    carries as its symbol today. They serve what a person types, not the reading of files: many name several genes.
+
+    Examples
+    --------
+    >>> gene_aliases("human")["CD20"] == (gene_table("human").ids["MS4A1"],)
+    True
+    """
+    path = asset("genes") / f"{organism}_aliases.csv.gz"
+    if organism == "unknown":
+        return MappingProxyType({})
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, engine="c")
+    named: dict[str, list[str]] = {}
+    for name, gene_id in zip(table["alias"].str.upper(), table["ensembl_id"], strict=True):
+        named.setdefault(name, []).append(gene_id)
+    return MappingProxyType({name: tuple(sorted(ids)) for name, ids in named.items()})
+
+
 def without_version(name: str) -> str:
     """Return an Ensembl id without its version and any gene name without the prefix of its genome.
 
@@ -116,6 +138,17 @@ def without_version(name: str) -> str:
     if "." not in plain and "_" not in plain:  # nearly all; this runs for every gene of a file
         return plain
     return _VERSIONED.sub(r"\1", _GENOME_PREFIX.sub("", plain))
+
+
+def typed_key(name: str) -> str:
+    """Return a name as it is compared with others: in capitals, without version and genome.
+
+    Examples
+    --------
+    >>> typed_key(" ensg00000167286.14 "), typed_key("hg19_Cd3d")
+    ('ENSG00000167286', 'CD3D')
+    """
+    return without_version(without_version(name).upper())
 
 
 def is_ensembl(name: str) -> bool:
@@ -235,7 +268,8 @@ def find_genes(dataset: Dataset, names: Sequence[str]) -> tuple[str, ...]:
     Parameters
     ----------
     names
-        Symbols in any case, the dataset's or the current ones, or Ensembl ids with or without version.
+        Symbols in any case, the dataset's or the current ones, earlier and other names that only one gene has,
+        or Ensembl ids with or without version.
 
     Raises
     ------
@@ -245,8 +279,7 @@ def find_genes(dataset: Dataset, names: Sequence[str]) -> tuple[str, ...]:
     found = known_genes(dataset, names)
     missing = [name for name in names if name not in found]
     if missing:
-        known = _names_of(dataset)
-        words = "; ".join(_with_near_matches(name, known) for name in missing[:20])
+        words = "; ".join(_with_near_matches(dataset, name) for name in missing[:20])
         more = f"; and {len(missing) - 20:,} more" if len(missing) > 20 else ""
         msg = f"Not among the {dataset.n_genes:,} genes of this dataset: {words}{more}. Check the spelling."
         raise RequestError(msg, "unknown-gene")
@@ -255,14 +288,29 @@ def find_genes(dataset: Dataset, names: Sequence[str]) -> tuple[str, ...]:
 
 def known_genes(dataset: Dataset, names: Iterable[str]) -> dict[str, str]:
     """Return the dataset's gene id of each name that it knows, by name as a person types it, see `find_genes`."""
-    known, table = _names_of(dataset), gene_table(dataset.organism)
+    aliases = gene_aliases(dataset.organism)
     found: dict[str, str] = {}
     for name in names:
-        key = without_version(name).upper()
-        gene_id = known.by_name.get(key) or table.ids.get(key, "")
-        if gene_id in known.symbols:
-            found[name] = gene_id
+        named = aliases.get(typed_key(name), ())
+        gene_ids = _gene_called(dataset, name) or (genes_named(dataset, name) if len(named) == 1 else ())
+        if gene_ids:
+            found[name] = gene_ids[0]
     return found
+
+
+def genes_named(dataset: Dataset, name: str) -> tuple[str, ...]:
+    """Return the ids of the dataset's genes that a name may mean: none, one, or several that have it as an alias."""
+    aliases = gene_aliases(dataset.organism).get(typed_key(name), ())
+    known = _names_of(dataset).symbols
+    return _gene_called(dataset, name) or tuple(gene_id for gene_id in aliases if gene_id in known)
+
+
+def near_symbols(dataset: Dataset, name: str) -> tuple[str, ...]:
+    """Return up to three symbols of the dataset that are spelled almost as a name is, the closest first."""
+    known, key = _names_of(dataset), typed_key(name)
+    alike = [other for other in known.by_name if other[:1] == key[:1] and abs(len(other) - len(key)) <= 2]
+    near = [known.symbols[known.by_name[other]] for other in get_close_matches(key, alike, n=3, cutoff=0.7)]
+    return tuple(dict.fromkeys(near))
 
 
 def symbol_of(dataset: Dataset, gene_id: str) -> str:
@@ -289,11 +337,19 @@ def _names_of(dataset: Dataset) -> _DatasetNames:
     return _DatasetNames(symbols, by_name)
 
 
-def _with_near_matches(name: str, known: _DatasetNames) -> str:
-    key = without_version(name).upper()
-    alike = [other for other in known.by_name if other[:1] == key[:1] and abs(len(other) - len(key)) <= 2]
-    near = [known.symbols[known.by_name[other]] for other in get_close_matches(key, alike, n=3, cutoff=0.7)]
-    return f"{name} (did you mean {' or '.join(dict.fromkeys(near))}?)" if near else name
+def _gene_called(dataset: Dataset, name: str) -> tuple[str, ...]:
+    """Return the id of the dataset's gene that a symbol or an Ensembl id belongs to; empty where there is none."""
+    known, key = _names_of(dataset), typed_key(name)
+    gene_id = known.by_name.get(key) or gene_table(dataset.organism).ids.get(key, "")
+    return (gene_id,) if gene_id in known.symbols else ()
+
+
+def _with_near_matches(dataset: Dataset, name: str) -> str:
+    several = [symbol_of(dataset, gene_id) for gene_id in genes_named(dataset, name)]
+    if several:
+        return f"{name} (a name of {' and of '.join(several)}: write which)"
+    near = near_symbols(dataset, name)
+    return f"{name} (did you mean {' or '.join(near)}?)" if near else name
 
 
 def _resolve_one(own_id: str, own_symbol: str, table: GeneTable, written: set[str]) -> tuple[str, str]:

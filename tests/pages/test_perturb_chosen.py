@@ -9,13 +9,11 @@ from streamlit.testing.v1 import AppTest
 from pages._perturb_chosen import key_of
 from pages._perturb_effects import ranked
 from pages._perturb_files import findings_of, report_of
-from pages._perturb_genes import names_in, read_names
 from pages._perturb_stages import Chain
 from pages._perturb_standing import standing_of
 from pages._state import engine
 from scfm_core.analyses.perturb_genes import PerturbGenes
 from scfm_core.dataset import Dataset
-from scfm_core.genes import find_genes
 from tests.pages.conftest import MOST_SECONDS, choose, settle, texts
 
 FEW = 20
@@ -124,12 +122,6 @@ def test_a_pasted_list_is_taken_and_what_is_not_here_is_named(page):
     assert "nonsense" in texts(page.main.caption)
     next(button for button in page.button if button.label == "Take 3 genes").click().run()
     assert page.multiselect[0].value == ["NKG7", "LYZ", "CD79A"]
-
-
-def test_names_of_a_list_are_read(tiny_dataset):
-    found, missing = read_names(tiny_dataset, names_in("CD79A CD79A,MS4A1;\n xyz"))
-    assert found == list(find_genes(tiny_dataset, ["CD79A", "MS4A1"]))
-    assert missing == ["xyz"]
 
 
 def test_the_report_holds_all_that_is_there(page, tiny_dataset):
