@@ -1,7 +1,7 @@
 """The map of cells: one point a cell, coloured by a column or a value, with selections and arrows."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +19,6 @@ from scfm_core.plots.figure import (
     Continuous,
     Figure,
     FloatArray,
-    Mark,
     Panel,
     Points,
     ScaleName,
@@ -34,8 +33,8 @@ MAX_DRAWN = 100_000
 MAX_ARROWS = 150
 _RARE = 50  # cells of a category that are drawn whatever its share
 _FULL_HOVER = 20_000  # above that many drawn cells only the first two columns are told
-_METHODS = {"umap": "UMAP", "tsne": "t-SNE"}
-_CAVEAT = (
+METHOD_NAMES = {"umap": "UMAP", "tsne": "t-SNE"}
+MAP_CAVEAT = (
     "Distances between groups, their sizes and the empty space between them are products of the {method} layout, not "
     "measurements; two groups that look apart may be close in the embedding. Check a pattern in the vectors or the "
     "counts."
@@ -61,7 +60,8 @@ def cell_map(
         One value per cell in the order of the dataset; its ``name`` heads the legend. Text, booleans, categories and
         whole numbers with at most 30 values are categories (pass a categorical with all categories, so that colours
         stay the same everywhere; "", missing values and negative whole numbers are drawn grey). Other numbers are a
-        continuous scale: signed where one is negative, else of expression; ``colour.attrs["scale"]`` chooses another.
+        continuous scale: signed where one is negative, else of expression; ``colour.attrs["scale"]`` chooses another,
+        ``colour.attrs["limits"]`` the values of its two ends.
     title
         The finding; made from the colour and n where empty.
     hover
@@ -75,43 +75,38 @@ def cell_map(
         If the parts have different numbers of cells.
     """
     coordinates = np.asarray(coordinates, dtype=np.float64).reshape(-1, 2)
-    _check_lengths(len(coordinates), colour=colour, hover=hover, selected=selected)
-    placed = _rows_without_nan(coordinates)
+    check_lengths(len(coordinates), colour=colour, hover=hover, selected=selected)
+    placed = rows_without_nan(coordinates)
     chosen = placed if selected is None else placed & np.asarray(selected, dtype=bool)
-    groups = group_cells(colour) if is_category(colour) else None
-    values = np.zeros(0) if groups else pd.to_numeric(colour).to_numpy(dtype=np.float64, na_value=np.nan)
-    known: NDArray[np.bool_] = groups.codes >= 0 if groups else np.isfinite(values)
-    strata = chosen + 2 * (groups.codes + 1 if groups else known.astype(np.int64))
-    drawn = _sample(placed, strata)
-    pen = _Pen(coordinates, hover, int(drawn.sum()))
-    marks: list[Mark] = [pen.grey(drawn & ~chosen, UNSELECTED, "not selected", n=int((placed & ~chosen).sum()))]
-    marks.append(pen.grey(drawn & chosen & ~known, NO_VALUE, _no_value(groups), n=int((chosen & ~known).sum())))
-    shown = np.flatnonzero(drawn & chosen & known)
-    if groups:
-        marks.append(pen.points(shown, _categories(groups, chosen, shown)))
-    else:
-        shown = shown[np.argsort(np.abs(values[shown]), kind="stable")]
-        marks.append(pen.points(shown, _continuous(colour, values, shown)))
-    name = _METHODS[method]
-    x, y = _limits(coordinates[placed])
+    colours = read_colours(colour)
+    drawn = sample_cells(placed, chosen + 2 * colours.strata)
+    pen = CellPen(coordinates, hover, int(drawn.sum()))
+    known = colours.known
+    marks: list[Points] = [
+        pen.grey(drawn & ~chosen, UNSELECTED, "not selected", n=int((placed & ~chosen).sum())),
+        pen.grey(drawn & chosen & ~known, NO_VALUE, colours.no_value, n=int((chosen & ~known).sum())),
+    ]
+    shown = colours.in_drawing_order(np.flatnonzero(drawn & chosen & known))
+    marks.append(pen.points(shown, colours.of(shown, chosen)))
+    name = METHOD_NAMES[method]
+    x, y = map_limits(coordinates[placed])
     panel = Panel(
         x=Axis(title=f"{name} 1", limits=x, ticks=()),
         y=Axis(title=f"{name} 2", limits=y, ticks=()),
-        marks=tuple(mark for mark in marks if isinstance(mark, Points) and len(mark.x)),
+        marks=tuple(mark for mark in marks if len(mark.x)),
         equal_aspect=True,
     )
-    label = one_line(colour.name) if colour.name is not None else "group"
     return Figure(
         panels=(panel,),
-        title=title or _title(name, label, n_cells=int(placed.sum()), n_chosen=int(chosen.sum())),
-        caption=_caption(placed, drawn, groups),
-        caveat=_CAVEAT.format(method=name),
+        title=title or _title(name, colours.title or "group", n_cells=int(placed.sum()), n_chosen=int(chosen.sum())),
+        caption=_caption(placed, drawn, colours),
+        caveat=MAP_CAVEAT.format(method=name),
         height_mm=96.0,
-        legend_title=groups.title if groups else "",
+        legend_title=colours.legend_title,
     )
 
 
-class _Pen:
+class CellPen:
     """Draws cells as points, in one size for the whole map."""
 
     def __init__(self, coordinates: FloatArray, hover: pd.DataFrame | None, n_drawn: int) -> None:
@@ -121,6 +116,7 @@ class _Pen:
         self.opacity = float(np.clip(1.1 - 0.09 * np.log10(max(n_drawn, 1)), 0.6, 0.95))
 
     def points(self, cells: NDArray[np.int64], colour: Categories | Continuous | Solid, label: str = "") -> Points:
+        """Return some cells as points."""
         return Points(
             x=self.coordinates[cells, 0],
             y=self.coordinates[cells, 1],
@@ -133,6 +129,7 @@ class _Pen:
         )
 
     def grey(self, mask: NDArray[np.bool_], colour: str, label: str, *, n: int) -> Points:
+        """Return the cells of a mask as points of one colour; ``n`` counts all that they stand for."""
         return self.points(np.flatnonzero(mask), Solid(colour), f"{label} (n = {grouped_number(n)})")
 
 
@@ -161,7 +158,7 @@ def hover_words(table: pd.DataFrame) -> tuple[str, ...]:
 
 def sample_points(n_points: int) -> NDArray[np.bool_]:
     """Choose at most 100,000 points to draw, the same ones each time, shape ``(n_points,)``."""
-    return _sample(np.ones(n_points, dtype=bool), np.zeros(n_points, dtype=np.int64))
+    return sample_cells(np.ones(n_points, dtype=bool), np.zeros(n_points, dtype=np.int64))
 
 
 def drawn_sentence(n_drawn: int, n_points: int) -> str:
@@ -174,14 +171,24 @@ def drawn_sentence(n_drawn: int, n_points: int) -> str:
     )
 
 
-def _check_lengths(n_cells: int, **parts: Any) -> None:
+def unplaced_sentence(placed: NDArray[np.bool_]) -> str:
+    """Say how many cells stand nowhere on the map; empty where all have a place."""
+    n_missing = int((~placed).sum())
+    if not n_missing:
+        return ""
+    return f"Cells without a place on the map, because they have no vector: {grouped_number(n_missing)}."
+
+
+def check_lengths(n_cells: int, **parts: Any) -> None:
+    """Raise a `RequestError` where a part, named by its keyword, has another length; None is no part."""
     wrong = [f"{len(part):,} in {name}" for name, part in parts.items() if part is not None and len(part) != n_cells]
     if wrong:
         msg = f"The map has {n_cells:,} cells, but there are {' and '.join(wrong)}. Give one entry per cell."
         raise RequestError(msg, "shape-mismatch")
 
 
-def _rows_without_nan(places: FloatArray) -> NDArray[np.bool_]:
+def rows_without_nan(places: FloatArray) -> NDArray[np.bool_]:
+    """Return which cells have a place, shape ``(n_cells,)``."""
     return np.asarray(np.isfinite(places).all(axis=1), dtype=bool)
 
 
@@ -193,18 +200,21 @@ def is_category(colour: "pd.Series[Any]") -> bool:
     return pd.api.types.is_integer_dtype(kind) and colour.nunique() <= MAX_CATEGORIES
 
 
-def _no_value(groups: Groups | None) -> str:
-    return "no value" if groups is None else NOT_ASSIGNED
+def sample_cells(placed: NDArray[np.bool_], strata: NDArray[np.int64], *, most: int = MAX_DRAWN) -> NDArray[np.bool_]:
+    """Choose at most ``most`` of the placed cells, each stratum by its share, rare ones first of all.
 
-
-def _sample(placed: NDArray[np.bool_], strata: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Choose at most `MAX_DRAWN` of the placed cells, each stratum by its share, rare ones first of all."""
-    if placed.sum() <= MAX_DRAWN:
+    Parameters
+    ----------
+    placed, strata
+        Shape ``(n_cells,)``.
+    """
+    if placed.sum() <= most:
         return placed.copy()
     random = np.random.default_rng(0)
     kinds, codes, sizes = np.unique(strata[placed], return_inverse=True, return_counts=True)
-    room = MAX_DRAWN - _RARE * len(kinds)
-    quotas = np.maximum(np.minimum(sizes, _RARE), (sizes * room) // sizes.sum())
+    rare = min(_RARE, most // (2 * len(kinds)))
+    room = most - rare * len(kinds)
+    quotas = np.maximum(np.minimum(sizes, rare), (sizes * room) // sizes.sum())
     order = np.lexsort((random.random(len(codes)), codes))
     rank = np.empty(len(codes), dtype=np.int64)
     rank[order] = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -213,24 +223,95 @@ def _sample(placed: NDArray[np.bool_], strata: NDArray[np.int64]) -> NDArray[np.
     return drawn
 
 
-def _categories(groups: Groups, chosen: NDArray[np.bool_], shown: NDArray[np.int64]) -> Categories:
-    counts = groups.counts(chosen)
-    present = np.flatnonzero(counts)
-    place = np.full(len(counts), -1)
-    place[present] = np.arange(len(present))
-    return Categories(
-        codes=place[groups.codes[shown]],
-        labels=tuple(groups.labels[number] for number in present),
-        colours=tuple(groups.colours[number] for number in present),
-        counts=tuple(int(counts[number]) for number in present),
-        title=groups.title,
-    )
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CellColours:
+    """The colouring of all cells, read once.
+
+    Attributes
+    ----------
+    groups
+        Where the colours are categories, else None.
+    values
+        Where they are a scale, shape ``(n_cells,)``; empty for categories.
+    known
+        Whether a cell has a category or a value, shape ``(n_cells,)``.
+    scale, limits, title
+        Of the scale; the title is that of the colouring in both cases, "" where it has none.
+    """
+
+    groups: Groups | None
+    values: FloatArray
+    known: NDArray[np.bool_]
+    scale: ScaleName
+    limits: tuple[float, float]
+    title: str
+
+    @property
+    def strata(self) -> NDArray[np.int64]:
+        """A number for each kind of cell, of which a sample should keep the shares, shape ``(n_cells,)``."""
+        return self.groups.codes + 1 if self.groups else self.known.astype(np.int64)
+
+    @property
+    def no_value(self) -> str:
+        """What cells without a colour are called."""
+        return NOT_ASSIGNED if self.groups else "no value"
+
+    @property
+    def legend_title(self) -> str:
+        """What heads the legend of categories; a scale carries its title itself."""
+        return self.groups.title if self.groups else ""
+
+    def in_drawing_order(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return positions of cells so that large values come last and are drawn on top."""
+        if self.groups:
+            return cells
+        return cells[np.argsort(np.abs(self.values[cells]), kind="stable")]
+
+    def of(self, cells: NDArray[np.int64], counted: NDArray[np.bool_]) -> Categories | Continuous:
+        """Return the colours of some cells; the legend counts, and names the categories of, the ``counted`` ones."""
+        if self.groups is None:
+            title = self.title or "value"
+            return Continuous(values=self.values[cells], scale=self.scale, limits=self.limits, title=title)
+        counts = self.groups.counts(counted)
+        present = np.flatnonzero(counts)
+        place = np.full(len(counts), -1)
+        place[present] = np.arange(len(present))
+        return Categories(
+            codes=place[self.groups.codes[cells]],
+            labels=tuple(self.groups.labels[number] for number in present),
+            colours=tuple(self.groups.colours[number] for number in present),
+            counts=tuple(int(counts[number]) for number in present),
+            title=self.groups.title,
+        )
+
+    def sentence(self) -> str:
+        """Say in a caption what the colours leave out or bring to the front."""
+        if self.groups:
+            return self.groups.merged_sentence()
+        beyond = self.known & ((self.values < self.limits[0]) | (self.values > self.limits[1]))
+        ends = "; the colour scale ends at the 99.5th percentile" if beyond.any() else ""
+        return f"Large values are drawn on top{ends}."
+
+
+def read_colours(colour: "pd.Series[Any]") -> CellColours:
+    """Read what the cells are coloured by, see `cell_map`."""
+    title = one_line(colour.name) if colour.name is not None else ""
+    if is_category(colour):
+        groups = group_cells(colour)
+        nothing: FloatArray = np.zeros(0)
+        return CellColours(
+            groups=groups, values=nothing, known=groups.codes >= 0, scale="viridis", limits=(0.0, 1.0), title=title
+        )
+    values = pd.to_numeric(colour).to_numpy(dtype=np.float64, na_value=np.nan)
+    scale, limits = scale_of(colour, values)
+    return CellColours(groups=None, values=values, known=np.isfinite(values), scale=scale, limits=limits, title=title)
 
 
 def scale_of(colour: "pd.Series[Any]", values: FloatArray) -> tuple[ScaleName, tuple[float, float]]:
     """Return the scale of a colouring and the values of its two ends.
 
-    The ends are the 0.5th and the 99.5th percentile, so that one odd cell does not flatten the rest.
+    The ends are the 0.5th and the 99.5th percentile, so that one odd cell does not flatten the rest, or those that
+    ``colour.attrs["limits"]`` gives.
 
     Parameters
     ----------
@@ -242,6 +323,9 @@ def scale_of(colour: "pd.Series[Any]", values: FloatArray) -> tuple[ScaleName, t
     finite = values[np.isfinite(values)]
     low, high = (float(end) for end in np.percentile(finite, [0.5, 99.5])) if len(finite) else (0.0, 1.0)
     scale: ScaleName = colour.attrs.get("scale", "signed" if len(finite) and finite.min() < 0 else "expression")
+    if "limits" in colour.attrs:
+        first, last = colour.attrs["limits"]
+        return scale, (float(first), float(last))
     if scale == "signed":
         reach = max(abs(low), abs(high))
         low, high = -reach, reach
@@ -252,13 +336,8 @@ def scale_of(colour: "pd.Series[Any]", values: FloatArray) -> tuple[ScaleName, t
     return scale, (low, high)
 
 
-def _continuous(colour: "pd.Series[Any]", values: FloatArray, shown: NDArray[np.int64]) -> Continuous:
-    scale, limits = scale_of(colour, values)
-    name = one_line(colour.name) if colour.name is not None else "value"
-    return Continuous(values=values[shown], scale=scale, limits=limits, title=name)
-
-
-def _limits(points: FloatArray) -> tuple[tuple[float, float], tuple[float, float]]:
+def map_limits(points: FloatArray) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the limits of both axes of a map, with a margin; points have shape ``(n_placed, 2)``."""
     if not len(points):
         return (0.0, 1.0), (0.0, 1.0)
     low, high = points.min(axis=0), points.max(axis=0)
@@ -272,16 +351,10 @@ def _title(method: str, name: str, *, n_cells: int, n_chosen: int) -> str:
     return f"{method} coloured by {name}, n = {n} cells"
 
 
-def _caption(placed: NDArray[np.bool_], drawn: NDArray[np.bool_], groups: Groups | None) -> str:
-    sentences = ["Each point is one cell; cells whose vectors are alike stand near each other."]
-    if groups is None:
-        sentences.append("Large values are drawn on top; the colour scale ends at the 99.5th percentile.")
-    else:
-        sentences.append(groups.merged_sentence())
+def _caption(placed: NDArray[np.bool_], drawn: NDArray[np.bool_], colours: CellColours) -> str:
+    sentences = ["Each point is one cell; cells whose vectors are alike stand near each other.", colours.sentence()]
     sentences.append(drawn_sentence(int(drawn.sum()), int(placed.sum())))
-    n_missing = int((~placed).sum())
-    if n_missing:
-        sentences.append(f"Cells without a place on the map, because they have no vector: {grouped_number(n_missing)}.")
+    sentences.append(unplaced_sentence(placed))
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -305,7 +378,7 @@ def with_arrows(figure: Figure, start: FloatArray, end: FloatArray) -> Figure:
         raise RequestError(msg, "shape-mismatch")
     panel = figure.panels[0]
     n_all = len(start)
-    placed = _rows_without_nan(np.hstack([start, end]))
+    placed = rows_without_nan(np.hstack([start, end]))
     start, end, sentence = _readable(panel, start[placed], end[placed])
     span = max(abs(panel.x.limits[1] - panel.x.limits[0]), abs(panel.y.limits[1] - panel.y.limits[0]))
     visible = np.hypot(*(end - start).T) >= 0.01 * span

@@ -5,6 +5,7 @@ its vector file show the same data.
 """
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -65,12 +66,15 @@ class Continuous:
         Values of the two ends of the scale.
     title
         What is measured, with its unit.
+    ticks
+        Values and their names beside the scale; None leaves them to the renderer. They let logarithms be values.
     """
 
     values: FloatArray
     scale: ScaleName
     limits: tuple[float, float]
     title: str
+    ticks: tuple[tuple[float, str], ...] | None = None
 
 
 Colour = Solid | Categories | Continuous
@@ -168,6 +172,48 @@ class HeatMap:
 
     colour: Continuous
     hover: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Raster:
+    """A picture of more cells than can be drawn one by one, in pixels on the axes.
+
+    Attributes
+    ----------
+    x, y
+        Where the picture begins and ends on the axes, the smaller value first.
+    colour
+        ``values`` or ``codes`` of shape ``(n_rows, n_columns)``, the lowest row first; NaN or -1 is clear.
+    counts
+        Cells in each pixel, of the same shape.
+    opacity
+        Between 0 and 1, of the same shape; 1 where None.
+    """
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    colour: Continuous | Categories
+    counts: NDArray[np.integer[Any]]
+    opacity: FloatArray | None = None
+
+    def shades(self, colours: Sequence[str]) -> NDArray[np.uint8]:
+        """Return the pixels of categories as red, green, blue and opacity, shape ``(n_rows, n_columns, 4)``.
+
+        Parameters
+        ----------
+        colours
+            Of the categories, as the theme shades them.
+        """
+        if not isinstance(self.colour, Categories):
+            msg = "Values stand on a colour scale, which the renderer applies."
+            raise TypeError(msg)
+        table = [[int(colour[start : start + 2], 16) for start in (1, 3, 5)] for colour in colours]
+        known = self.colour.codes >= 0
+        pixels = np.zeros((*known.shape, 4), dtype=np.uint8)
+        pixels[known, :3] = np.array(table, dtype=np.uint8)[self.colour.codes[known]]
+        opacity = np.ones(known.shape) if self.opacity is None else self.opacity
+        pixels[known, 3] = np.rint(255 * np.clip(opacity[known], 0, 1)).astype(np.uint8)
+        return pixels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -286,8 +332,9 @@ class Note:
 
 
 Mark = (
-    Points | Bars | Intervals | Violin | HeatMap | Histogram | Line | Rule | Arrows | Segments | Ribbons | Beside | Note
-)
+    Points | Bars | Intervals | Violin | HeatMap | Raster | Histogram | Line | Rule | Arrows | Segments | Ribbons
+    | Beside | Note
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -357,6 +404,34 @@ class Figure:
     width_mm: float = 120.0
     height_mm: float = 90.0
     legend: Literal["right", "below"] = "right"
+    legend_title: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cloud:
+    """Points in a room: ``points`` hold two coordinates and the looks, ``z`` the third, shape ``(n,)``."""
+
+    points: Points
+    z: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Space:
+    """A figure in three dimensions, to be turned on a screen; `scfm_core.plots.cell_map_3d` lays it flat for print.
+
+    Attributes
+    ----------
+    axes
+        Of the three coordinates.
+    title, caption, caveat, legend_title
+        As in `Figure`.
+    """
+
+    axes: tuple[Axis, Axis, Axis]
+    clouds: tuple[Cloud, ...]
+    title: str
+    caption: str
+    caveat: str
     legend_title: str = ""
 
 

@@ -1,6 +1,8 @@
 """Figures on the screen: a `Figure` drawn by plotly, for a light or a dark page."""
 
+import base64
 import html
+import io
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -30,6 +32,7 @@ from scfm_core.plots.figure import (
     Note,
     Panel,
     Points,
+    Raster,
     Ribbons,
     Rule,
     Segments,
@@ -48,6 +51,8 @@ _TITLE_LINE = 21
 _SHORT_LABEL = 28  # characters that half a narrow figure holds
 _LETTER = 6.7  # pixels, the mean width of a letter beside the data
 _BAR_BELOW = 64  # pixels that a colour bar under the figure takes
+_SHARPER = 3  # pixels of a picture that stand for one of a raster
+_GRID = 60  # points along each side of a picture that tell of a lasso
 _SYMBOLS = {"circle": "circle", "diamond": "diamond", "square": "square", "triangle": "triangle-up", "cross": "x"}
 # "Share chart" would send the data to a company's server
 _REMOVED = (
@@ -151,31 +156,35 @@ class _Drawing:
         if colour.title not in self.scales:
             name = f"coloraxis{len(self.scales) + 1}" if self.scales else "coloraxis"
             self.scales[colour.title] = name
-            bar = {
-                "title": {"text": safe_text("\n".join(textwrap.wrap(colour.title, 24))), "side": "top"},
-                "thickness": 12,
-                "outlinewidth": 0,
-                "lenmode": "pixels",
-                "len": 190,
-                "x": 1.02,
-                "xanchor": "left",
-                "tickfont": {"size": 12},
-                "nticks": 5,
-                "exponentformat": "e",
-            }
-            axis = {
-                "cmin": colour.limits[0],
-                "cmax": colour.limits[1],
-                "colorscale": _plotly_scale(colour, self.theme),
-                "colorbar": bar,
-            }
+            axis = colour_axis(colour, self.theme)
             self.chart.update_layout({name: axis})
         return self.scales[colour.title]
 
 
-def _plotly_scale(colour: Continuous, theme: Theme) -> list[list[Any]]:
+def colour_axis(colour: Continuous, theme: Theme) -> dict[str, Any]:
+    """Return a colour scale with its bar, as plotly takes it."""
     shades = scale_colours(colour.scale, theme.name)
-    return [[place / (len(shades) - 1), shade] for place, shade in enumerate(shades)]
+    bar: dict[str, Any] = {
+        "title": {"text": safe_text("\n".join(textwrap.wrap(colour.title, 24))), "side": "top"},
+        "thickness": 12,
+        "outlinewidth": 0,
+        "lenmode": "pixels",
+        "len": 190,
+        "x": 1.02,
+        "xanchor": "left",
+        "tickfont": {"size": 12},
+        "nticks": 5,
+        "exponentformat": "e",
+    }
+    if colour.ticks is not None:
+        names = [safe_text(name) for _, name in colour.ticks]
+        bar |= {"tickmode": "array", "tickvals": [place for place, _ in colour.ticks], "ticktext": names}
+    return {
+        "cmin": colour.limits[0],
+        "cmax": colour.limits[1],
+        "colorscale": [[place / (len(shades) - 1), shade] for place, shade in enumerate(shades)],
+        "colorbar": bar,
+    }
 
 
 def _n_points(figure: Figure) -> int:
@@ -324,6 +333,62 @@ def _heat_map(drawing: _Drawing, mark: HeatMap) -> None:
             **known,
         )
     )
+
+
+def _raster(drawing: _Drawing, mark: Raster) -> None:
+    (x0, x1), (y0, y1) = mark.x, mark.y
+    n_rows, n_columns = mark.counts.shape
+    dx, dy = (x1 - x0) / n_columns, (y1 - y0) / n_rows
+    place = {"x0": x0 + dx / 2, "dx": dx, "y0": y0 + dy / 2, "dy": dy}
+    words = "%{customdata:,} cells in this pixel"
+    known: dict[str, Any] = {"customdata": mark.counts.astype(np.int32), "hoverongaps": False, "zsmooth": False}
+    if isinstance(mark.colour, Continuous):
+        own = "" if mark.colour.ticks is not None else f"<br>{safe_text(mark.colour.title)}: %{{z:.3g}}"
+        known |= {"coloraxis": drawing.scale(mark.colour), "hovertemplate": words + own + "<extra></extra>"}
+        drawing.add(go.Heatmap(z=mark.colour.values, **place, **known))
+    else:
+        _picture(drawing, mark, mark.colour)
+        clear = {"colorscale": [[0, "rgba(0,0,0,0)"], [1, "rgba(0,0,0,0)"]], "showscale": False}
+        z = np.where(mark.colour.codes >= 0, 1.0, np.nan)
+        drawing.add(go.Heatmap(z=z, **place, **known, **clear, hovertemplate=words + "<extra></extra>"))
+    _lasso_grid(drawing, mark)
+
+
+def _picture(drawing: _Drawing, mark: Raster, colour: Categories) -> None:
+    pixels = mark.shades([drawing.shade(shade) for shade in colour.colours])[::-1]
+    large = pixels.repeat(_SHARPER, axis=0).repeat(_SHARPER, axis=1)  # a browser would blur the edges of pixels
+    (x0, x1), (y0, y1) = mark.x, mark.y
+    drawing.chart.add_layout_image(
+        source=_png(large),
+        xref=f"x{drawing.suffix}",
+        yref=f"y{drawing.suffix}",
+        x=x0,
+        y=y1,
+        sizex=x1 - x0,
+        sizey=y1 - y0,
+        sizing="stretch",
+        layer="below",
+    )
+    for place, (label, shade, n) in enumerate(zip(colour.labels, colour.colours, colour.counts, strict=True)):
+        entry = drawing.entry(f"{label} (n = {grouped_number(n)})", rank=place + 1)
+        sign = {"mode": "markers", "marker": {"size": 9, "color": drawing.shade(shade)}, "hoverinfo": "skip"}
+        drawing.add(go.Scatter(x=[None], y=[None], **sign, **entry))
+
+
+def _png(pixels: Any) -> str:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, format="PNG")
+    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def _lasso_grid(drawing: _Drawing, mark: Raster) -> None:
+    """Lay points that nobody sees over a picture: without points under it a lasso tells nothing."""
+    x, y = np.meshgrid(np.linspace(*mark.x, _GRID), np.linspace(*mark.y, _GRID))
+    unseen: dict[str, Any] = {"marker": {"opacity": 0}}
+    looks = {"mode": "markers", "hoverinfo": "skip", "showlegend": False, "selected": unseen, "unselected": unseen}
+    drawing.add(go.Scattergl(x=x.ravel(), y=y.ravel(), marker={"opacity": 0, "size": 1}, **looks))
 
 
 def _histogram(drawing: _Drawing, mark: Histogram) -> None:
@@ -488,6 +553,7 @@ _DRAW: dict[type, Callable[[_Drawing, Any], None]] = {
     Intervals: _intervals,
     Violin: _violin,
     HeatMap: _heat_map,
+    Raster: _raster,
     Histogram: _histogram,
     Line: _line,
     Rule: _rule,
@@ -556,7 +622,7 @@ def _layout(drawing: _Drawing, figure: Figure, height: float, lines: list[str]) 
     heights = _heights_below(drawing) if below else {}
     whole = round(height + _TITLE_LINE * len(lines) + sum(heights.values()))
     chart.update_layout(
-        template=_template(theme),
+        template=page_template(theme),
         title={"text": "<br>".join(safe_text(line) for line in lines), "pad": {"t": 6 + 8 * (len(lines) - 1), "l": 8}},
         height=whole,
         margin={
@@ -621,7 +687,7 @@ def _legend_place(below: bool) -> dict[str, Any]:
     return {"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"}
 
 
-def _template(theme: Theme) -> go.layout.Template:
+def page_template(theme: Theme) -> go.layout.Template:
     """Return everything that all figures share under one theme."""
     ink, muted, faint = theme.shade(INK), theme.shade(MUTED), theme.shade(FAINT)
     clear = "rgba(0,0,0,0)"
