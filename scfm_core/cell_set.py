@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,46 @@ class CellSet:
     def positions(self) -> NDArray[np.int64]:
         """Positions of the cells in the dataset, ascending, shape ``(len(self),)``."""
         return np.flatnonzero(self.mask)
+
+    def __or__(self, other: "CellSet") -> "CellSet":
+        """Return the cells that are in one or in both."""
+        return self.from_mask(f"{self.label} or {other.label}", self.mask | self._fitting(other))
+
+    def __and__(self, other: "CellSet") -> "CellSet":
+        """Return the cells that are in both."""
+        return self.from_mask(f"{self.label} and {other.label}", self.mask & self._fitting(other))
+
+    def __sub__(self, other: "CellSet") -> "CellSet":
+        """Return the cells that are not in the other."""
+        return self.from_mask(f"{self.label} without {other.label}", self.mask & ~self._fitting(other))
+
+    def __invert__(self) -> "CellSet":
+        """Return all other cells of the dataset."""
+        return self.from_mask(f"all but {self.label}", ~self.mask)
+
+    def grown(self, codes: NDArray[np.integer[Any]], column: str) -> "CellSet":
+        """Return all cells of the groups that hold one of these cells, and these cells.
+
+        Parameters
+        ----------
+        codes
+            Number of each cell's group, -1 for none, shape ``(n_cells,)``.
+        column
+            What the groups are.
+        """
+        touched = np.unique(codes[self.mask])
+        mask = self.mask | np.isin(codes, touched[touched >= 0])
+        return self.from_mask(f"whole groups of {column} around {self.label}", mask)
+
+    def called(self, label: str) -> "CellSet":
+        """Return the same cells under another name."""
+        return CellSet(label=label, bits=self.bits, n_cells=self.n_cells)
+
+    def _fitting(self, other: "CellSet") -> NDArray[np.bool_]:
+        if other.n_cells != self.n_cells:
+            msg = f"Expected cells of one dataset, found sets among {self.n_cells:,} and {other.n_cells:,} cells."
+            raise RequestError(msg, "other-dataset")
+        return other.mask
 
     def __len__(self) -> int:
         return int(self.mask.sum())

@@ -78,6 +78,11 @@ class Dataset:
         return tuple(self._manifest["notes"])
 
     @property
+    def parent(self) -> str:
+        """Identity of the dataset whose cells these were chosen from; empty where it is no subset."""
+        return str(self._manifest.get("parent", ""))
+
+    @property
     def roles(self) -> dict[Role, str]:
         """Which column of `cells` plays which part: role -> column."""
         return cast(dict[Role, str], dict(self._manifest["roles"]))
@@ -166,6 +171,8 @@ class NewDataset:
         Which column is the batch, the donor, the condition, the cell type.
     title, notes
         Words for the eye; no part of the identity.
+    parent
+        Identity of the dataset whose cells these were chosen from; no part of the identity.
     """
 
     matrix: csr_matrix | Iterable[csr_matrix]
@@ -177,6 +184,7 @@ class NewDataset:
     roles: Mapping[Role, str] = field(default_factory=dict)
     title: str = "untitled"
     notes: tuple[str, ...] = ()
+    parent: str = ""
 
 
 def open_dataset(path: Path) -> Dataset:
@@ -202,6 +210,12 @@ def list_datasets(root: Path) -> list[Dataset]:
     paths = [path.parent for path in root.glob("*/manifest.json") if not path.parent.name.startswith(".")]
     paths.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     return [open_dataset(path) for path in paths if _manifest(path)["format_version"] == FORMAT_VERSION]
+
+
+def parent_of(dataset: Dataset) -> Dataset | None:
+    """Return the dataset whose cells a subset was chosen from; None where it is no subset, or its parent is gone."""
+    path = dataset.path.parent / dataset.parent
+    return open_dataset(path) if dataset.parent and (path / "manifest.json").is_file() else None
 
 
 def write_dataset(root: Path, new: NewDataset) -> Dataset:
@@ -299,6 +313,7 @@ def subset_dataset(dataset: Dataset, keep: NDArray[np.bool_], *, title: str, not
         roles=dataset.roles,
         title=title,
         notes=(*dataset.notes, note),
+        parent=dataset.sha256,
     )
     return write_dataset(dataset.path.parent, new)
 
@@ -370,6 +385,7 @@ def _new_manifest(new: NewDataset, sha256: str) -> dict[str, Any]:
         "roles": dict(new.roles),
         "title": new.title,
         "notes": list(new.notes),
+        "parent": new.parent,
     }
 
 

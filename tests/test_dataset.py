@@ -1,5 +1,6 @@
 """A dataset on disk gives back what was written, by cell and by gene, and refuses what is no counts."""
 
+import json
 import multiprocessing
 import os
 import pickle
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import coo_matrix, csc_matrix, csr_matrix
 
-from scfm_core.dataset import NewDataset, list_datasets, open_dataset, subset_dataset, write_dataset
+from scfm_core.dataset import NewDataset, list_datasets, open_dataset, parent_of, subset_dataset, write_dataset
 from scfm_core.errors import DatasetError
 
 N_CELLS, N_GENES = 23, 17
@@ -347,7 +348,21 @@ def test_a_subset_keeps_rows_totals_and_roles(dense, tmp_path):
     assert (part.roles, part.gene_ids, part.gene_symbols) == (whole.roles, whole.gene_ids, whole.gene_symbols)
     assert (part.title, part.notes) == ("a third", ("made up", "every third cell was kept"))
     assert part.path.parent == whole.path.parent
+    assert (part.parent, whole.parent) == (whole.sha256, "")
+    assert (parent_of(part), parent_of(whole)) == (whole, None)
     np.testing.assert_array_equal(whole.counts().matrix.toarray(), dense)
+
+
+def test_a_subset_stays_when_its_parent_is_gone_or_never_was_told(dense, tmp_path):
+    whole = write_dataset(tmp_path / "first", new_dataset(dense))
+    part = subset_dataset(whole, np.arange(N_CELLS) < 5, title="five", note="")
+    shutil.rmtree(whole.path)
+    assert parent_of(open_dataset(part.path)) is None
+    manifest = json.loads((part.path / "manifest.json").read_text())
+    del manifest["parent"]  # as earlier versions wrote it
+    moved = part.path.rename(tmp_path / "old")
+    (moved / "manifest.json").write_text(json.dumps(manifest))
+    assert (open_dataset(moved).parent, parent_of(open_dataset(moved))) == ("", None)
 
 
 @pytest.mark.parametrize(
