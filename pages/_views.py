@@ -17,8 +17,7 @@ from scfm_core.analyses.read_expression import log_expression
 from scfm_core.dataset import Dataset
 from scfm_core.model import ModelSpec
 
-CLUSTERS, GENE = "Clusters (Leiden)", "A gene"
-_KNOWN_GENES = ("LYZ", "CD3D", "MS4A1", "NKG7", "PPBP", "ACTB", "Lyz2", "Cd3d", "Actb")
+CLUSTERS, GENE, GENE_SET = "Clusters (Leiden)", "A gene", "A gene set"
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,15 @@ class MapSettings:
         return ClusterCells(embedding, resolution=self.resolution, n_neighbors=self.n_neighbors, seed=self.seed)
 
 
+def settings_key(dataset: Dataset) -> str:
+    """Return the key under which a session keeps its `MapSettings`; the fields' own keys begin with it."""
+    return f"map:{dataset.sha256[:10]}"
+
+
 def map_settings(dataset: Dataset) -> MapSettings:
     """Let the map's parameters be set."""
-    stem = f"map:{dataset.sha256[:10]}"
-    columns = st.columns(6, vertical_alignment="top")
+    stem = settings_key(dataset)
+    columns = [st.container() for _ in range(5)]
     method = columns[0].segmented_control(
         "Map", ["umap", "tsne"], default="umap", required=True, key=f"{stem}:method", persist_state="session",
         format_func={"umap": "UMAP", "tsne": "t-SNE"}.__getitem__,
@@ -71,12 +75,12 @@ def map_settings(dataset: Dataset) -> MapSettings:
         help="Leiden finds groups of cells that are neighbours of each other. The higher, the more groups.",
     )  # fmt: skip
     n_neighbors = columns[2].slider(
-        "Neighbours", 5, 50, 15, key=f"{stem}:neighbours", persist_state="session",
+        "Neighbours", 5, 50, 15, key=f"{stem}:n_neighbors", persist_state="session",
         help="Size of a neighbourhood, for UMAP and for the clusters. Few show detail, many show the whole.",
     )  # fmt: skip
     if method == "umap":
         min_dist = columns[3].slider(
-            "Smallest distance", 0.05, 1.0, 0.5, 0.05, key=f"{stem}:min-dist", persist_state="session",
+            "Smallest distance", 0.05, 1.0, 0.5, 0.05, key=f"{stem}:min_dist", persist_state="session",
             help="How close two points of the UMAP may come.",
         )  # fmt: skip
         perplexity = 30.0
@@ -90,10 +94,12 @@ def map_settings(dataset: Dataset) -> MapSettings:
         "Seed", 0, 9999, 0, key=f"{stem}:seed", persist_state="session",
         help="Another seed gives another sheet from the same vectors. What changes with it is not in the data.",
     )  # fmt: skip
-    return MapSettings(
+    settings = MapSettings(
         method=method, resolution=resolution, n_neighbors=n_neighbors, min_dist=min_dist, perplexity=perplexity,
         seed=int(seed),
     )  # fmt: skip
+    st.session_state[stem] = settings
+    return settings
 
 
 def choose_embedding(dataset: Dataset, key: str, start: ModelSpec) -> EmbedCells:
@@ -117,22 +123,6 @@ def colour_choices(dataset: Dataset) -> list[str]:
     first = grouping_columns(dataset)
     rest = [name for name in table if name not in first and _worth_a_colour(table[name])]
     return [*first, CLUSTERS, GENE, *rest]
-
-
-def choose_gene(dataset: Dataset, key: str, label: str = "Gene") -> str:
-    """Let a gene be chosen by symbol, with completion; returns its gene id."""
-    symbols = _symbols(dataset)
-    start = next((symbols.index(name) for name in _KNOWN_GENES if name in symbols), 0)
-    chosen = st.selectbox(
-        label, symbols, index=start, key=f"{key}:gene:{dataset.sha256[:10]}", filter_mode="prefix",
-        persist_state="session", help="Type the first letters of a symbol.",
-    )  # fmt: skip
-    return gene_of_symbol(dataset)[chosen]
-
-
-def gene_of_symbol(dataset: Dataset) -> dict[str, str]:
-    """Return the gene id of each name that a gene is offered under; equal symbols carry their id."""
-    return _genes(dataset.identity, dataset)
 
 
 def colour_values(dataset: Dataset, colouring: Colouring, *, place: str = "") -> "pd.Series | None":
@@ -172,18 +162,6 @@ def _hover(identity: str, _dataset: Dataset) -> pd.DataFrame:
     return shown.reset_index(drop=True)
 
 
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _genes(identity: str, _dataset: Dataset) -> dict[str, str]:
-    seen: dict[str, str] = {}
-    for gene_id, symbol in zip(_dataset.gene_ids, _dataset.gene_symbols, strict=True):
-        seen[f"{symbol} ({gene_id})" if symbol in seen else symbol] = gene_id
-    return dict(sorted(seen.items(), key=lambda item: item[0].casefold()))
-
-
-def _symbols(dataset: Dataset) -> list[str]:
-    return list(gene_of_symbol(dataset))
-
-
 def _worth_a_colour(column: pd.Series) -> bool:
     if pd.api.types.is_numeric_dtype(column):
         return True
@@ -191,6 +169,6 @@ def _worth_a_colour(column: pd.Series) -> bool:
 
 
 __all__ = [
-    "CLUSTERS", "GENE", "Colouring", "MapSettings", "baseline", "choose_embedding", "choose_gene", "cluster_names",
-    "colour_choices", "colour_values", "colour_words", "gene_of_symbol", "hover_table", "map_settings",
+    "CLUSTERS", "GENE", "Colouring", "MapSettings", "baseline", "choose_embedding", "cluster_names",
+    "colour_choices", "colour_values", "colour_words", "hover_table", "map_settings",
 ]  # fmt: skip

@@ -64,6 +64,9 @@ class CellMap {
     this.root.replaceChildren(sheet, this.frame);
     this.drawing = new Drawing(this.layer, this.shape, (corners, event) => this.choosePolygon(corners, event));
     this.layer.addEventListener("wheel", (event) => this.passOn(event), { passive: false });
+    for (const kind of ["pointerdown", "wheel"]) {
+      this.canvas.addEventListener(kind, () => { this.moved = true; }, { passive: true });
+    }
     this.stage.addEventListener("keydown", (event) => this.key(event));
     this.stage.addEventListener("pointermove", (event) => this.point(event));
     this.stage.addEventListener("pointerleave", () => this.unpoint());
@@ -138,7 +141,7 @@ class CellMap {
     this.frame.style.setProperty("--height", `${height}px`);
     this.title.textContent = title;
     this.axes.forEach((axis, place) => {
-      axis.textContent = `${axes[place]} \u2192`;
+      axis.textContent = `${axes[place]} ${place === 0 ? "\u2192" : "\u2191"}`;
     });
     this.stage.setAttribute("aria-label", `${title}. Keys: P moves, L draws a lasso, B a box, plus and minus zoom, arrows move, 0 shows all, Z the selection, N names, Escape clears.`);
     this.frame.classList.toggle("narrow", this.frame.clientWidth < NARROW);
@@ -159,16 +162,21 @@ class CellMap {
   async open(places) {
     this.picture?.destroy();
     this.nearest = null;
-    this.picture = await Picture.on(this.canvas, places, this.look());
+    this.picture = await Picture.on(this.canvas, places, this.look(), this.stage);
     this.picture.onView(() => this.viewed());
-    const [left, right, bottom, top] = this.data.extent;
-    this.picture.show(left, right, bottom, top);
+    this.moved = false;
+    this.fit();
   }
 
+  /** Points grow a little as one comes nearer, and let less through where fewer lie on top of each other. */
   look() {
     const { size: points, opacity } = this.data;
-    const zoom = Math.max(1, this.picture?.zoom ?? 1);
-    return { size: points, opacity: Math.min(1, opacity * zoom), background: this.data.theme.background };
+    const nearer = Math.max(1, (this.picture?.zoom ?? 1) / (this.wholeZoom ?? 1));
+    return {
+      size: points * (1 + 0.5 * Math.log2(nearer)),
+      opacity: Math.min(1, opacity * nearer),
+      background: this.data.theme.background,
+    };
   }
 
   colours() {
@@ -216,6 +224,7 @@ class CellMap {
     }
     const all = countCodes(this.codes, nCodes, ofPanel);
     const chosen = this.chosen === null ? null : countCodes(this.codes, nCodes, this.chosenHere());
+    this.counts = { all, chosen };
     categories(this.side, {
       title: colour.title,
       entries: colour.entries,
@@ -288,7 +297,9 @@ class CellMap {
   }
 
   follow(view) {
+    if (!this.picture) return;
     this.picture.view = view;
+    this.moved = true;
     this.viewed(false);
   }
 
@@ -308,12 +319,14 @@ class CellMap {
   /** Write the names of the shown categories, those of the largest first. */
   write() {
     const { colour } = this.data;
-    if (!this.named || colour.kind !== "category") {
+    if (!this.named || colour.kind !== "category" || !this.counts) {
       this.labels.replaceChildren();
       return;
     }
-    const shown = colour.entries.filter((entry, place) => !this.hidden[place] && entry.x !== null);
-    shown.sort((one, other) => other.count - one.count);
+    const shown = colour.entries
+      .map((entry, place) => ({ ...entry, dim: this.counts.chosen !== null && this.counts.chosen[place] === 0, place }))
+      .filter((entry) => !this.hidden[entry.place] && entry.x !== null && this.counts.all[entry.place] > 0)
+      .sort((one, other) => one.dim - other.dim || other.count - one.count);
     labels(this.labels, shown, (x, y) => this.picture.toScreen(x, y));
   }
 
@@ -340,10 +353,10 @@ class CellMap {
 
   resize() {
     this.frame.classList.toggle("narrow", this.frame.clientWidth < NARROW);
-    const { width, height } = this.stage.getBoundingClientRect();
-    if (!this.picture || width < 2) return;
-    this.picture.resize(width - 2, height - 2);
-    requestAnimationFrame(() => this.picture && this.write());
+    if (!this.picture || this.stage.clientWidth < 2) return;
+    this.picture.resize(this.stage.clientWidth, this.stage.clientHeight);
+    if (this.moved) requestAnimationFrame(() => this.picture && this.write());
+    else this.fit();
   }
 
   setMode(mode) {
@@ -371,9 +384,16 @@ class CellMap {
     this.write();
   }
 
-  fit() {
+  async fit() {
     const [left, right, bottom, top] = this.data.extent;
-    this.picture?.show(left, right, bottom, top).then(() => this.viewed());
+    await this.picture?.show(left, right, bottom, top);
+    if (!this.picture) return;
+    this.moved = false;
+    this.wholeZoom = this.picture.zoom;
+    this.picture.look(this.look());
+    if (!this.codes) return;
+    this.write();
+    this.panels?.tell({ view: this.picture.view });
   }
 
   zoomToChosen() {
@@ -387,7 +407,9 @@ class CellMap {
       bottom = Math.min(bottom, places[2 * cell + 1]);
       top = Math.max(top, places[2 * cell + 1]);
     }
-    if (left <= right) this.picture.show(left, right, bottom, top).then(() => this.viewed());
+    if (left > right) return;
+    this.moved = true;
+    this.picture.show(left, right, bottom, top).then(() => this.viewed());
   }
 
   key(event) {
@@ -413,6 +435,7 @@ class CellMap {
     if (!act) return;
     event.preventDefault();
     event.stopPropagation();
+    if (event.key.startsWith("Arrow") || "+=-".includes(event.key)) this.moved = true;
     act();
   }
 

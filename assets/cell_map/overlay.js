@@ -86,7 +86,7 @@ export const labels = (box, entries, toScreen) => {
   });
   for (const place of withoutOverlap(boxes)) {
     const { entry, at: [x, y] } = placed[place];
-    const label = element("span", "label", entry.label);
+    const label = element("span", entry.dim ? "label dim" : "label", entry.label);
     label.style.left = `${x}px`;
     label.style.top = `${y}px`;
     box.append(label);

@@ -13,20 +13,21 @@ let shared = null; // one WebGL context draws all maps of a page
 let nobody = null;
 
 export class Picture {
-  static async on(canvas, places, look) {
+  static async on(canvas, places, look, stage) {
     if (shared === null || shared.isDestroyed) shared = createRenderer();
     nobody ??= await createSpatialIndex([[AWAY, AWAY]], false);
-    return new Picture(canvas, places, look);
+    return new Picture(canvas, places, look, stage);
   }
 
-  constructor(canvas, places, look) {
+  constructor(canvas, places, look, stage) {
     this.places = places;
     this.n = places.length >> 1;
     this.order = shuffled(this.n);
     this.points = Array.from({ length: this.n }, () => [AWAY, AWAY, 0, 0]);
     this.size = look.size;
     this.canvas = canvas;
-    const { width, height } = canvas.parentElement.getBoundingClientRect();
+    const width = Math.max(2, stage.clientWidth);
+    const height = Math.max(2, stage.clientHeight);
     this.plot = createScatterplot({
       renderer: shared,
       canvas,
@@ -44,6 +45,7 @@ export class Picture {
       deselectOnEscape: false,
       actionKeyMap: {},
       mouseMode: "panZoom",
+      pointScaleMode: "constant",
     });
     this.width = width;
     this.height = height;
