@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from scfm_core.analyses.compare_values import Spread
+from scfm_core.analyses.compose_cells import COLUMNS, DONOR_COLUMNS, Composition
 from scfm_core.analyses.measure_quality import Thresholds
 from scfm_core.analyses.read_attention import Attention
 from scfm_core.analyses.screen_genes import GeneScreen
@@ -10,6 +12,7 @@ from scfm_core.plots.arrow_field import with_arrow_field
 from scfm_core.plots.attention import attention_map
 from scfm_core.plots.baseline_share import baseline_scatter
 from scfm_core.plots.cell_map import cell_map, with_arrows
+from scfm_core.plots.composition import composition_bars
 from scfm_core.plots.controls import controls_figure
 from scfm_core.plots.donors import donor_effects
 from scfm_core.plots.enrichment import enrichment_bars
@@ -23,6 +26,7 @@ from scfm_core.plots.perturbation import effect_bars, null_histogram
 from scfm_core.plots.quality import quality_scatter, quality_violins
 from scfm_core.plots.switches import switch_diagram
 from scfm_core.plots.validation import validation_bars
+from scfm_core.plots.value_spread import value_spread
 from tests.plots import example_results as results
 from tests.plots.example_results import perturbation
 
@@ -129,6 +133,39 @@ def gene_screen(n_genes: int = 60) -> GeneScreen:
     )
 
 
+def composition(donors: str | None = None) -> Composition:
+    kinds = np.repeat(["B", "T", "NK"], [40, 30, 30])
+    people = np.tile(["Ada", "Ben"], 50)
+    mask = np.arange(100) % 3 == 0
+    frame = pd.DataFrame({"group": kinds, "donor": people, "inside": mask})
+
+    def counted(rows: pd.DataFrame) -> pd.DataFrame:
+        table = rows.groupby("group", sort=False)["inside"].agg(n_in="sum", n="count").reset_index()
+        table["n_out"] = table["n"] - table["n_in"]
+        return table.assign(
+            share_in=table["n_in"] / table["n_in"].sum(),
+            share_out=table["n_out"] / table["n_out"].sum(),
+            share_of_group=table["n_in"] / table["n"],
+            n_donor_in=table["n_in"].sum(),
+            n_donor_out=table["n_out"].sum(),
+        )
+
+    per_donor = [counted(rows).assign(donor=name) for name, rows in frame.groupby("donor")] if donors else []
+    empty = pd.DataFrame(columns=list(DONOR_COLUMNS))
+    return Composition(counted(frame)[list(COLUMNS)], pd.concat(per_donor)[list(DONOR_COLUMNS)] if donors else empty)
+
+
+def spread() -> Spread:
+    rng = np.random.default_rng(0)
+    parts = rng.normal(1.0, 1.0, 60), rng.normal(0.0, 1.0, 300)
+    edges = np.histogram_bin_edges(np.concatenate(parts), 40)
+    rows = [
+        {"cells": name, "n": len(part), "n_missing": 2, "mean": part.mean(), "median": np.median(part)}
+        for name, part in zip(("selection", "all other cells"), parts, strict=True)
+    ]
+    return Spread(pd.DataFrame(rows), edges, np.array([np.histogram(part, edges)[0] for part in parts]))
+
+
 def every_figure() -> dict[str, Figure]:
     places, types, values = coordinates(), cell_types(), expression()
     lyz = pd.Series(values[:, 2], name="LYZ, ln(1 + counts per 10,000)")
@@ -157,6 +194,9 @@ def every_figure() -> dict[str, Figure]:
         "estimate and exact shift": estimate_against_exact(gene_screen(), by="goal"),
         "screen volcano": screen_volcano(gene_screen(200)),
         "screen volcano of sizes": screen_volcano(gene_screen(200), "size"),
+        "composition": composition_bars(composition(), "selection", "all other cells", column="type"),
+        "composition over donors": composition_bars(composition("donor"), "selection", "others", column="type"),
+        "spread of values": value_spread(spread(), column="score"),
         "attention": attention_map(attention()),
         "attention of a head": attention_map(attention(12, 12), head=2, where="Layer 3, cell AAAC-1"),
     } | edit_figures()
