@@ -1,16 +1,13 @@
 """Sums over the cells of each group, gene by gene, from sparse columns: no dense matrix of cells and genes is made."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix
 
-from scfm_core.analyses.grouping import Grouping, group_labels, in_reading_order
+from scfm_core.analyses.grouping import Grouping, group_codes, in_reading_order
 from scfm_core.dataset import Dataset
-from scfm_core.errors import RequestError
 from scfm_core.request import Context
 
 _VALUES_PER_CHUNK = 60_000_000  # cells x genes; a tenth of them are no zeros, about a second
@@ -56,43 +53,22 @@ def spans_of_genes(n_cells: int, n_genes: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, n_genes)) for start in range(0, n_genes, size)]
 
 
-def group_codes(context: Context, dataset: Dataset, grouping: Grouping) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return the names of the groups that have a cell, in reading order, and each cell's place among them, else -1.
+def present_groups(
+    context: Context, dataset: Dataset, grouping: Grouping
+) -> tuple[tuple[str, ...], NDArray[np.integer[Any]]]:
+    """Return the names of the groups that have a cell, in reading order, and each cell's place among them.
+
+    The places have shape ``(n_cells,)``; -1 for a cell in no group.
 
     Raises
     ------
     RequestError
         If the grouping does not belong to this dataset.
     """
-    return coded(group_labels(context, dataset, grouping))
-
-
-def coded(labels: NDArray[np.str_] | Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return the different labels in reading order, and the place of each among them; -1 for an empty one.
-
-    Examples
-    --------
-    >>> coded(["10", "", "2", "10"])
-    (('2', '10'), array([ 1, -1,  0,  1]))
-    """
-    codes, found = pd.factorize(np.asarray(labels, dtype=object))
-    names = tuple(in_reading_order(str(name) for name in found if name))
-    place = {name: number for number, name in enumerate(names)}
-    lookup = np.array([*(place.get(str(name), -1) for name in found), -1], dtype=np.int64)
-    return names, lookup[codes]
-
-
-def column_labels(dataset: Dataset, column: str) -> NDArray[np.str_]:
-    """Return a column of the cell table as text, shape ``(n_cells,)``; empty where a cell has no value.
-
-    Raises
-    ------
-    RequestError
-        If there is no such column.
-    """
-    cells = dataset.cells()
-    if column not in cells:
-        msg = f"The cell table has no column {column!r}. Its columns: {', '.join(cells.columns) or 'none'}."
-        raise RequestError(msg, "unknown-column")
-    values = cells[column]
-    return np.asarray(values.astype(object).where(values.notna(), "").map(str), dtype=np.str_)
+    names, codes = group_codes(context, dataset, grouping)
+    counts = np.bincount(codes[codes >= 0], minlength=len(names))
+    position = {name: place for place, name in enumerate(names) if counts[place]}
+    order = in_reading_order(position)
+    lookup = np.full(len(names) + 1, -1, dtype=np.int64)  # the last one stands for code -1
+    lookup[[position[name] for name in order]] = np.arange(len(order))
+    return tuple(order), lookup[codes]

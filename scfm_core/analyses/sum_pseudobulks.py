@@ -8,15 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scfm_core.analyses.group_sums import (
-    coded,
-    column_labels,
-    group_codes,
-    holding_by_code,
-    spans_of_genes,
-    sums_by_code,
-)
-from scfm_core.analyses.grouping import Grouping
+from scfm_core.analyses.group_sums import holding_by_code, present_groups, spans_of_genes, sums_by_code
+from scfm_core.analyses.grouping import ByColumn, Grouping
 from scfm_core.analyses.read_expression import scale_to_depth
 from scfm_core.cell_set import CellSet
 from scfm_core.dataset import Dataset
@@ -104,7 +97,7 @@ class SumPseudobulks(Request[Pseudobulks]):
 
     def _samples(self, context: Context) -> tuple[pd.DataFrame, NDArray[np.int64]]:
         """Return the samples, and the sample of each cell, -1 for none."""
-        keyed = [coded(column_labels(self.dataset, column)) for column in self.columns]
+        keyed = [present_groups(context, self.dataset, ByColumn(column)) for column in self.columns]
         there = np.ones(self.dataset.n_cells, dtype=bool) if self.within is None else self.within.mask
         for _, codes in keyed:
             there = there & (codes >= 0)
@@ -114,7 +107,7 @@ class SumPseudobulks(Request[Pseudobulks]):
                 f"{'' if self.within is None else f' and is in {self.within.label!r}'}. Choose other columns or cells."
             )
             raise RequestError(msg, "no-cells")
-        groups, of_group = group_codes(context, self.dataset, self.grouping)
+        groups, of_group = present_groups(context, self.dataset, self.grouping)
         keys = [((*groups, NO_GROUP), np.where(of_group < 0, len(groups), of_group)), *keyed]
         shape = tuple(len(names) for names, _ in keys)
         joint = np.ravel_multi_index(tuple(codes[there] for _, codes in keys), shape)
