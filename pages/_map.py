@@ -14,18 +14,26 @@ from numpy.typing import NDArray
 
 from pages._map_colours import MapColours, colour_codes, colour_data, theme_colours
 from pages._served import serve_array, serve_bundle, serve_descriptions
-from pages._show import HALF, WIDE, draw, theme
+from pages._show import HALF, WIDE, LaterFigure, draw, theme
 from pages._state import select_cells, selection, selection_round, selection_token
-from pages._views import hover_table
+from pages._views import colour_words, hover_table
 from pages._waiting import answer
-from scfm_core.analyses.project_cells import ProjectCells
+from pages._words import cells_of, count
+from scfm_core.analyses.project_cells import ProjectCells, Projection
 from scfm_core.cell_set import CellSet
 from scfm_core.dataset import Dataset
 from scfm_core.errors import RequestError
-from scfm_core.plots.cell_map import cell_map, point_size, polygon_selection
+from scfm_core.plots.cell_map import (
+    EACH_POINT,
+    MAP_CAVEAT,
+    METHOD_NAMES,
+    cell_map,
+    point_size,
+    polygon_selection,
+    unplaced_sentence,
+)
 from scfm_core.plots.figure import Figure, plain_number
 
-_METHODS = {"umap": "UMAP", "tsne": "t-SNE"}
 PLAIN = "plain_map"  # session: whether the person wants plotly's map
 _MARGIN = 0.03
 
@@ -71,7 +79,7 @@ class Panel:
 
 def show_map(
     dataset: Dataset, projection: ProjectCells, colour: "pd.Series", *, key: str, title: str = "", height: int = 470
-) -> Figure | None:
+) -> LaterFigure | None:
     """Draw all cells on a map on which they can be selected; return the figure for files, None while it is computed.
 
     Parameters
@@ -87,13 +95,17 @@ def show_map(
     found = answer(projection, place=key)
     if found is None:
         return None
-    places = Places(
+    return draw_map(dataset, places_of(projection, found), colour, key=key, title=title, height=height)
+
+
+def places_of(projection: ProjectCells, found: Projection) -> Places:
+    """Return where the cells stand, from a map that was computed."""
+    return Places(
         name=projection.identity,
         coordinates=np.asarray(found.coordinates),
         method=projection.method,
         model=projection.embedding.model.title,
     )
-    return draw_map(dataset, places, colour, key=key, title=title, height=height)
 
 
 def draw_map(
@@ -105,14 +117,43 @@ def draw_map(
     title: str = "",
     height: int = 470,
     panel: Panel | None = None,
-) -> Figure:
+) -> LaterFigure:
     """Draw cells at known places; see `show_map`."""
-    chosen = selection()
-    members = None if panel is None else panel.members
+    title = title or _title(dataset, places, colour)
+    make = partial(_figure, dataset, places, colour, title, panel, selection())
+    label = f"drawn on the {METHOD_NAMES[places.method]} of {places.model}"
+    bundle = None if st.session_state.get(PLAIN) else serve_bundle()
+    if bundle is None:
+        figure = make()
+        take = partial(_take_polygons, places.coordinates, label)
+        stem = f"{key}:{dataset.sha256[:10]}:{selection_round()}"
+        draw(figure, stem, width=HALF if height < 520 else WIDE, on_select=take)
+        return LaterFigure(title=title, caption=figure.caption, caveat=figure.caveat, make=make)
+    colours = _colours(dataset, colour)
+    data = _data(dataset, places, colour, colours, title=title, label=label) | {"height": height}
+    if panel is not None:
+        data |= {"group": panel.group, "member": _bits_served(panel.name, panel.members)}
+    data["version"] = hashlib.sha256(repr(sorted(data.items(), key=str)).encode()).hexdigest()[:16]
+    full = f"map:{key}:{dataset.sha256[:10]}"
+    _component(bundle)(
+        key=full,
+        data=data,
+        on_selected_change=partial(_take_bits, full, dataset.n_cells),
+        on_gone_change=lambda: None,  # the page is run again, and serves what the server had forgotten
+    )
+    placed = np.isfinite(_normal(places.name, places.coordinates).points[:, 0])
+    words = (EACH_POINT, colours.sentence, unplaced_sentence(placed))
+    caveat = MAP_CAVEAT.format(method=METHOD_NAMES[places.method])
+    return LaterFigure(title=title, caption=" ".join(filter(None, words)), caveat=caveat, make=make)
+
+
+def _figure(
+    dataset: Dataset, places: Places, colour: "pd.Series", title: str, panel: Panel | None, chosen: CellSet | None
+) -> Figure:
     mask = None if chosen is None else chosen.mask
-    if members is not None:
-        mask = members if mask is None else mask & members
-    figure = cell_map(
+    if panel is not None:
+        mask = panel.members if mask is None else mask & panel.members
+    return cell_map(
         places.coordinates,
         colour,
         title=title,
@@ -120,26 +161,13 @@ def draw_map(
         hover=hover_table(dataset),
         selected=mask,
     )
-    bundle = None if st.session_state.get(PLAIN) else serve_bundle()
-    label = f"drawn on the {_METHODS[places.method]} of {places.model}"
-    if bundle is None:
-        take = partial(_take_polygons, places.coordinates, label)
-        stem = f"{key}:{dataset.sha256[:10]}:{selection_round()}"
-        draw(figure, stem, width=HALF if height < 520 else WIDE, on_select=take)
-        return figure
-    data = _data(dataset, places, colour, title=figure.title, label=label) | {"height": height}
-    if panel is not None:
-        data |= {"group": panel.group, "member": _bits_served(panel.name, members)}
-    data["version"] = hashlib.sha256(repr(sorted(data.items(), key=str)).encode()).hexdigest()[:16]
-    mount = _component(bundle)
-    full = f"map:{key}:{dataset.sha256[:10]}"
-    mount(
-        key=full,
-        data=data,
-        on_selected_change=partial(_take_bits, full, dataset.n_cells),
-        on_gone_change=lambda: None,  # the page is run again, and serves what the server had forgotten
-    )
-    return figure
+
+
+def _title(dataset: Dataset, places: Places, colour: "pd.Series") -> str:
+    chosen = selection()
+    of_all = "" if chosen is None else f"{count(len(chosen))} of "
+    words = colour_words(colour)
+    return f"{METHOD_NAMES[places.method]} of {places.model}, {words}, n = {of_all}{cells_of(dataset.n_cells)}"
 
 
 @lru_cache(maxsize=1)
@@ -155,11 +183,12 @@ export default (component) => {{
     return st.components.v2.component("scfm_cell_map", html="<div></div>", js=script)
 
 
-def _data(dataset: Dataset, places: Places, colour: "pd.Series", *, title: str, label: str) -> dict[str, Any]:
+def _data(
+    dataset: Dataset, places: Places, colour: "pd.Series", colours: MapColours, *, title: str, label: str
+) -> dict[str, Any]:
     normal = _normal(places.name, places.coordinates)
-    colours = _colours(dataset, colour)
     n_shown = int(np.isfinite(normal.points[:, 0]).sum())
-    name = _METHODS[places.method]
+    name = METHOD_NAMES[places.method]
     return {
         "n": dataset.n_cells,
         "link": dataset.identity,
@@ -169,7 +198,10 @@ def _data(dataset: Dataset, places: Places, colour: "pd.Series", *, title: str, 
         "axes": [f"{name} 1", f"{name} 2"],
         "places": serve_array(f"places:{places.name}", lambda: normal.points),
         "extent": normal.extent,
-        "colour": colour_data(colours, normal.points, serve_array(f"codes:{colours.name}", lambda: colours.codes)),
+        "colour": {
+            **_told_colours(places.name, colours.name, normal, colours),
+            "url": serve_array(f"codes:{colours.name}", lambda: colours.codes),
+        },
         "selection": _selection(),
         "selectable": True,
         "drawn": label,
@@ -199,6 +231,11 @@ def _normal(name: str, _coordinates: NDArray[np.float32]) -> _Normal:
     normal = ((points - (low + high) / 2) / half).astype(np.float32)
     reach = (high - low) / 2 / half + _MARGIN
     return _Normal(normal, [-float(reach[0]), float(reach[0]), -float(reach[1]), float(reach[1])])
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _told_colours(places: str, name: str, _normal: _Normal, _colours: MapColours) -> dict[str, Any]:
+    return colour_data(_colours, _normal.points)
 
 
 def _colours(dataset: Dataset, colour: "pd.Series") -> MapColours:

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scfm_core.plots.cell_map import is_category, scale_of
-from scfm_core.plots.colours import NOT_ASSIGNED, THEMES, ThemeName, scale_colours
-from scfm_core.plots.figure import FAINT, INK, MUTED, NO_VALUE, UNSELECTED, ScaleName, one_line, plain_number
-from scfm_core.plots.groups import group_cells
+from scfm_core.plots.cell_map import read_colours
+from scfm_core.plots.colours import THEMES, ThemeName, scale_colours
+from scfm_core.plots.figure import FAINT, INK, MUTED, NO_VALUE, UNSELECTED, FloatArray, plain_number
 
 NO_CODE = 255
 _STEPS = 254  # values are told apart in so many steps
@@ -29,43 +28,40 @@ class MapColours:
         Tells the content.
     codes
         Shape ``(n_cells,)``, uint8: the place of the category, or the step on the scale; 255 for none.
+    sentence
+        What the colours leave out or bring to the front, for the caption.
+    missing_label
+        What cells without a code are called.
     labels, colours
         Of the categories; empty where the colours are a scale.
     scale, limits
-        The scale's name, and the values of its ends.
+        The scale's colours from its lower end, and the values of its ends; empty where there are categories.
     """
 
     name: str
     title: str
     codes: NDArray[np.uint8]
-    labels: tuple[str, ...]
-    colours: tuple[str, ...]
-    scale: tuple[str, ...]
-    limits: tuple[float, float]
-    theme: ThemeName
+    sentence: str
+    missing_label: str
+    labels: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()
+    scale: tuple[str, ...] = ()
+    limits: tuple[float, float] = (0.0, 1.0)
 
 
 def colour_codes(name: str, colour: "pd.Series", theme: ThemeName) -> MapColours:
     """Turn one value per cell into one byte per cell."""
-    title = one_line(colour.name) if colour.name is not None else "value"
-    if is_category(colour):
-        groups = group_cells(colour)
-        codes = np.where(groups.codes < 0, NO_CODE, groups.codes).astype(np.uint8)
-        shades = tuple(THEMES[theme].shade(shade) for shade in groups.colours)
-        return MapColours(
-            name=name, title=title, codes=codes, labels=groups.labels, colours=shades, scale=(), limits=(0.0, 1.0),
-            theme=theme,
-        )  # fmt: skip
-    values = pd.to_numeric(colour).to_numpy(dtype=np.float32, na_value=np.nan)
-    scale, (low, high) = scale_of(colour, values)
-    codes = _steps(values, low, high)
-    return MapColours(
-        name=name, title=title, codes=codes, labels=(), colours=(), scale=_stops(scale, theme), limits=(low, high),
-        theme=theme,
-    )  # fmt: skip
+    read = read_colours(colour)
+    common = {"name": name, "title": read.title or "value", "sentence": read.sentence(), "missing_label": read.no_value}
+    if read.groups is not None:
+        codes = np.where(read.groups.codes < 0, NO_CODE, read.groups.codes).astype(np.uint8)
+        shades = tuple(THEMES[theme].shade(shade) for shade in read.groups.colours)
+        return MapColours(codes=codes, labels=read.groups.labels, colours=shades, **common)
+    steps = _steps(read.values, *read.limits)
+    return MapColours(codes=steps, scale=scale_colours(read.scale, theme), limits=read.limits, **common)
 
 
-def colour_data(colours: MapColours, points: NDArray[np.float32], url: str) -> dict[str, Any]:
+def colour_data(colours: MapColours, points: NDArray[np.float32]) -> dict[str, Any]:
     """Return what the map is told of its colours.
 
     Parameters
@@ -75,7 +71,7 @@ def colour_data(colours: MapColours, points: NDArray[np.float32], url: str) -> d
     """
     placed = np.isfinite(points[:, 0])
     missing = int((placed & (colours.codes == NO_CODE)).sum())
-    common = {"url": url, "title": colours.title, "missing": missing}
+    common = {"title": colours.title, "missing": missing, "missing_label": colours.missing_label}
     if not colours.scale:
         middles = _middles(colours.codes, points, len(colours.labels))
         counts = np.bincount(colours.codes, minlength=NO_CODE + 1)
@@ -83,13 +79,11 @@ def colour_data(colours: MapColours, points: NDArray[np.float32], url: str) -> d
             {"label": label, "colour": shade, "count": int(counts[place]), "x": middles[place][0], "y": middles[place][1]}
             for place, (label, shade) in enumerate(zip(colours.labels, colours.colours, strict=True))
         ]
-        return {**common, "kind": "category", "entries": entries, "scale": [], "ticks": [],
-                "missing_label": NOT_ASSIGNED}  # fmt: skip
+        return {**common, "kind": "category", "entries": entries, "scale": [], "ticks": []}
     low, high = colours.limits
     places = np.linspace(low, high, _N_TICKS)
     ticks = [[float((value - low) / (high - low)), plain_number(float(value))] for value in places]
-    return {**common, "kind": "value", "entries": [], "scale": list(colours.scale), "ticks": ticks,
-            "missing_label": "no value"}  # fmt: skip
+    return {**common, "kind": "value", "entries": [], "scale": list(colours.scale), "ticks": ticks}
 
 
 def theme_colours(theme: ThemeName) -> dict[str, str]:
@@ -107,15 +101,11 @@ def theme_colours(theme: ThemeName) -> dict[str, str]:
     }
 
 
-def _steps(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+def _steps(values: FloatArray, low: float, high: float) -> NDArray[np.uint8]:
     with np.errstate(invalid="ignore"):
         steps = np.clip((values - low) / (high - low) * _STEPS, 0, _STEPS)
     known = np.isfinite(values)
     return np.where(known, np.rint(np.where(known, steps, 0)), NO_CODE).astype(np.uint8)
-
-
-def _stops(scale: ScaleName, theme: ThemeName) -> tuple[str, ...]:
-    return scale_colours(scale, theme)
 
 
 def _middles(

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from pages._gene_search import search_gene
-from pages._map import PLAIN, Panel, Places, draw_map, show_map
+from pages._map import PLAIN, Panel, draw_map, places_of, show_map
 from pages._map_state import (
     MOST_VIEWS,
     WHOLE,
@@ -22,8 +22,8 @@ from pages._map_state import (
 )
 from pages._models import usable_models
 from pages._served import serve_bundle
-from pages._show import TableFile, downloads, provenance
-from pages._state import cell_table, grouping_columns, selection
+from pages._show import LaterFigure, TableFile, downloads, provenance
+from pages._state import cell_table, grouping_columns
 from pages._views import (
     GENE,
     Colouring,
@@ -31,7 +31,6 @@ from pages._views import (
     choose_embedding,
     colour_choices,
     colour_values,
-    colour_words,
     hover_table,
     map_settings,
 )
@@ -41,7 +40,6 @@ from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.grouping import in_reading_order
 from scfm_core.analyses.project_cells import ProjectCells
 from scfm_core.dataset import Dataset
-from scfm_core.plots.figure import Figure
 from scfm_core.request import Request
 
 _HEIGHTS = {1: 620, 2: 470, 3: 400, 4: 400}
@@ -50,7 +48,7 @@ _PANELS_A_ROW = 3
 
 
 def choose_layout(dataset: Dataset) -> tuple[int, str, MapSettings]:
-    """Let be chosen how many maps there are, by which column the first is split ("" for none), and how they are made."""
+    """Let the number of maps, the column by which the first is split ("" for none), and their making be chosen."""
     left, middle, right = st.columns([1, 1.3, 1], gap="medium", vertical_alignment="bottom")
     with left:
         n_views = st.segmented_control(
@@ -80,9 +78,11 @@ def _choose_drawing() -> None:
     )  # fmt: skip
 
 
-def maps_side_by_side(dataset: Dataset, settings: MapSettings, n_views: int) -> tuple[list[Figure], list[Request[Any]]]:
+def maps_side_by_side(
+    dataset: Dataset, settings: MapSettings, n_views: int
+) -> tuple[list[LaterFigure], list[Request[Any]]]:
     """Show the maps with their fields; return the figures that are there, and what was asked."""
-    figures: list[Figure] = []
+    figures: list[LaterFigure] = []
     asked: list[Request[Any]] = []
     a_row = 2 if n_views == 4 else n_views
     for first in range(0, n_views, a_row):
@@ -94,7 +94,7 @@ def maps_side_by_side(dataset: Dataset, settings: MapSettings, n_views: int) -> 
     return figures, asked
 
 
-def maps_split(dataset: Dataset, settings: MapSettings, column: str) -> tuple[list[Figure], list[Request[Any]]]:
+def maps_split(dataset: Dataset, settings: MapSettings, column: str) -> tuple[list[LaterFigure], list[Request[Any]]]:
     """Show the first map once for each value of a column, on equal axes that move together."""
     embedding, choice, gene_id = _fields(dataset, 0)
     projection = settings.projection(embedding)
@@ -104,10 +104,7 @@ def maps_split(dataset: Dataset, settings: MapSettings, column: str) -> tuple[li
     colour = colour_values(dataset, Colouring(choice, gene_id, settings.clusters(embedding)), place="split")
     if found is None or colour is None:
         return [], [projection]
-    places = Places(
-        name=projection.identity, coordinates=np.asarray(found.coordinates), method=settings.method,
-        model=embedding.model.title,
-    )  # fmt: skip
+    places = places_of(projection, found)
     values = cell_table(dataset)[column].astype(str).to_numpy()
     names = in_reading_order(cell_table(dataset)[column].dropna().astype(str).unique())
     if len(names) > _MOST_PANELS:
@@ -149,7 +146,7 @@ def _fields(dataset: Dataset, number: int) -> tuple[EmbedCells, str, str | None]
 
 def _view(
     dataset: Dataset, number: int, settings: MapSettings, *, height: int
-) -> tuple[Figure | None, Sequence[Request[Any]]]:
+) -> tuple[LaterFigure | None, Sequence[Request[Any]]]:
     side = side_of(number)
     embedding, choice, gene_id = _fields(dataset, number)
     projection = settings.projection(embedding)
@@ -159,21 +156,13 @@ def _view(
     colour = colour_values(dataset, colouring, place=side)
     if colour is None:
         return None, [projection]
-    figure = show_map(dataset, projection, colour, key=side, title=_title(dataset, projection, colour), height=height)
+    figure = show_map(dataset, projection, colour, key=side, height=height)
     if figure is not None:
         _files(dataset, projection, colour, figure, side)
     return figure, [projection]
 
 
-def _title(dataset: Dataset, projection: ProjectCells, colour: pd.Series) -> str:
-    chosen = selection()
-    of_all = "" if chosen is None else f"{count(len(chosen))} of "
-    name = "UMAP" if projection.method == "umap" else "t-SNE"
-    model = projection.embedding.model.title
-    return f"{name} of {model}, {colour_words(colour)}, n = {of_all}{cells_of(dataset.n_cells)}"
-
-
-def _files(dataset: Dataset, projection: ProjectCells, colour: pd.Series, figure: Figure, side: str) -> None:
+def _files(dataset: Dataset, projection: ProjectCells, colour: pd.Series, figure: LaterFigure, side: str) -> None:
     name = "UMAP" if projection.method == "umap" else "t-SNE"
     about = provenance(dataset, projection, map=name, embedding=projection.embedding.model.title)
     stem = file_stem(dataset.title, name, projection.embedding.model.key, str(colour.name))

@@ -13,6 +13,8 @@ from pages._state import use_dataset
 from pages._waiting import answer, errors_as_text
 from pages._words import cells_of, count, file_stem, share
 from scfm_core.analyses.measure_quality import (
+    MAX_CELLS_FOR_DOUBLETS,
+    MIN_CELLS_FOR_DOUBLETS,
     MeasureQuality,
     Thresholds,
     before_after,
@@ -93,7 +95,10 @@ def _thresholds(dataset: Dataset, table: pd.DataFrame) -> Thresholds:
 
 def _doublets(table: pd.DataFrame, suggested: Thresholds, stem: str) -> float:
     if not table["doublet_score"].notna().any():
-        st.caption("The doublet score could not be computed for any sample: too few cells.")
+        st.caption(
+            f"No sample has a doublet score: it takes {MIN_CELLS_FOR_DOUBLETS} to {count(MAX_CELLS_FOR_DOUBLETS)} cells "
+            "of one sample. Samples are told apart by donor, else by batch."
+        )
         return suggested.max_doublet_score
     return st.slider(
         "Doublet score, at most", 0.0, 1.0, float(np.clip(round(suggested.max_doublet_score, 2), 0.0, 1.0)), 0.01,

@@ -22,6 +22,7 @@ from scfm_core.request import Context, Request
 
 ALL_CELLS = "all cells"
 MIN_CELLS_FOR_DOUBLETS = 100
+MAX_CELLS_FOR_DOUBLETS = 100_000  # of one sample; no droplet run gives more, and scrublet would take hours and gigabytes
 _CELLS_PER_CHUNK = 8192
 _MAD_TO_SD = 1.4826  # of normally distributed values
 _MIN_LOG_SPREAD = 0.1  # a tenth of the counts; keeps half of the cells from falling where all are alike
@@ -55,7 +56,8 @@ class MeasureQuality(Request[Quality]):
     """Measure counts, genes, mitochondrial and ribosomal share and likeness to doublets of every cell.
 
     Doublets are scored within each sample by scrublet: two cells are added up many times, and a cell scores high where
-    such sums are its neighbours. A doublet of two cells of one kind is not found this way.
+    such sums are its neighbours. A doublet of two cells of one kind is not found this way. Samples of fewer than 100 or
+    more than 100,000 cells get no score.
 
     References
     ----------
@@ -64,6 +66,7 @@ class MeasureQuality(Request[Quality]):
 
     dataset: Dataset
 
+    version: ClassVar[int] = 2  # very large samples get no doublet score since then
     result_type: ClassVar[type] = Quality
 
     def run(self, context: Context) -> Quality:
@@ -222,7 +225,8 @@ def _count_chunk(
 
 def _doublets(context: Context, dataset: Dataset, sample: NDArray[np.str_]) -> NDArray[np.float64]:
     members = {str(name): np.flatnonzero(sample == name) for name in np.unique(sample)}
-    scored = {name: cells for name, cells in members.items() if len(cells) >= MIN_CELLS_FOR_DOUBLETS}
+    fits = range(MIN_CELLS_FOR_DOUBLETS, MAX_CELLS_FOR_DOUBLETS + 1)
+    scored = {name: cells for name, cells in members.items() if len(cells) in fits}
     score = np.full(dataset.n_cells, np.nan)
     chosen = list(scored.values())
     sizes = [len(cells) for cells in chosen]
@@ -231,9 +235,10 @@ def _doublets(context: Context, dataset: Dataset, sample: NDArray[np.str_]) -> N
         score[cells] = part["score"]
         if part["failure"]:
             context.log(f"No doublet scores for {name}: {part['failure']}")
-    small = [name for name in members if name not in scored]
-    if small:
-        context.log(f"No doublet scores for samples of fewer than {MIN_CELLS_FOR_DOUBLETS} cells: {', '.join(small)}")
+    left_out = [name for name in members if name not in scored]
+    if left_out:
+        bounds = f"fewer than {MIN_CELLS_FOR_DOUBLETS} or more than {MAX_CELLS_FOR_DOUBLETS:,} cells"
+        context.log(f"No doublet scores for samples of {bounds}: {', '.join(left_out)}")
     return score
 
 
