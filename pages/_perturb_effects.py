@@ -14,6 +14,7 @@ from scfm_core.plots.perturbation import effect_bars, null_histogram
 
 GREY = {"light": "color: #63707a", "dark": "color: #98a5b0"}
 FEW = 3
+NO_TEST = {"test": "none: nothing is tested in this table", "correction": "none"}
 _SCALES = (
     "Grey: no more than random genes do, rarely held, or not testable; the column says which. Effects of two models "
     "are on scales of their own: compare each with its own random genes."
@@ -35,7 +36,7 @@ def show_effects(standing: Standing, row: pd.Series) -> None:
 
 
 def facts_of(standing: Standing, part: Part) -> dict[str, str]:
-    """Return what the second sheet of a table says."""
+    """Return what stands above a table."""
     request = part.request
     return provenance(
         standing.dataset,
@@ -43,9 +44,6 @@ def facts_of(standing: Standing, part: Part) -> dict[str, str]:
         model=request.baseline.model.title,
         effect="mean of 1 - cosine between a cell's vector before and after, over the cells that hold the gene",
         shift="mean difference of the cosine with the mean vector of a state, after minus before, over the same cells",
-        test=f"empirical p among {request.null_genes} random genes matched for detection and rank in the same cells; "
-        "with donors the larger one of this and of a paired t-test over donor means",
-        correction="Benjamini-Hochberg over all rows with a p",
         seed=str(request.seed),
     )
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from pages._perturb_effects import facts_of, ranked
+from pages._perturb_effects import NO_TEST, facts_of, ranked
 from pages._perturb_enrichment import enrichment_of
 from pages._perturb_stages import every_cell
 from pages._perturb_standing import Standing
@@ -12,6 +12,7 @@ from pages._waiting import errors_as_text, job_of, stored
 from pages._words import file_stem, plain
 from scfm_core.report.findings import Findings
 
+_TESTED = ("Effects", "Shifts")
 _NOT_SPREADSHEETS = ("Random genes", "Per cell")
 
 
@@ -26,7 +27,10 @@ def show_files(standing: Standing, row: pd.Series) -> None:
             "Switches": effects.switches, "Random genes": effects.null, "Per cell": effects.cells,
         }  # fmt: skip
         files = [
-            TableFile(label=label, table=table.copy, about=about, spreadsheet=label not in _NOT_SPREADSHEETS)
+            TableFile(
+                label=label, table=table.copy, about=about if label in _TESTED else {**about, **NO_TEST},
+                spreadsheet=label not in _NOT_SPREADSHEETS,
+            )
             for label, table in named.items()
             if not table.empty
         ]

@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from pages._columns import SWITCH_COLUMNS
-from pages._perturb_effects import facts_of
+from pages._perturb_effects import NO_TEST, facts_of
 from pages._perturb_standing import Part, Standing, name_of
 from pages._show import HALF, TableFile, downloads, draw, say
 from pages._state import cell_table, grouping_columns
@@ -93,7 +93,8 @@ def _switches(standing: Standing, row: pd.Series) -> None:
         mine = mine.sort_values("n_cells", ascending=False, kind="stable")
         columns = [name for name in SWITCH_COLUMNS if name in mine]
         st.dataframe(mine[columns], hide_index=True, column_config=SWITCH_COLUMNS, column_order=columns)
-    about = facts_of(standing, standing.parts[0]) | {"identity": f"most of the 15 nearest cells, {effects.identity_by}"}
+    identity = {"identity": f"most of the 15 nearest cells, {effects.identity_by}"}
+    about = facts_of(standing, standing.parts[0]) | NO_TEST | identity
     stem = file_stem(standing.dataset.title, "switches", row["edit"], row["group"])
     tables = [TableFile(label="Switches", table=lambda: table, about=about)]
     downloads("switches", stem=stem, figure=figure, tables=tables)

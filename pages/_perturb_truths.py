@@ -54,10 +54,7 @@ def below(asked: Truth, found: Validation) -> None:
     for note in found.notes:
         st.caption(plain(note, longest=600))
     intervals = "95 % bootstrap over genes, and over targets for the means"
-    if isinstance(asked, ValidateOnCrispr):
-        facts = provenance(asked.baseline.dataset, asked, intervals=intervals)
-    else:
-        facts = {"question": repr(asked), "answer": asked.identity, "intervals": intervals}
+    facts = provenance(None, asked, intervals=intervals)
     tables = [
         TableFile(label=label, table=table.copy, about=facts, spreadsheet=label != "Genes")
         for label, table in {

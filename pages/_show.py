@@ -1,23 +1,22 @@
 """Shows figures and tables, with what they do not prove, and hands them out as files."""
 
-import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from pages._words import count, file_stem, plain, safe_cell
-from scfm_core import __version__
+from pages._picture import choose_size, size_in_use
+from pages._words import file_stem, plain
+from scfm_core import tables_out
 from scfm_core.dataset import Dataset
 from scfm_core.plots.colours import ThemeName
 from scfm_core.plots.figure import Figure
+from scfm_core.plots.print import PictureSize
 from scfm_core.plots.screen import to_plotly
-from scfm_core.request import Request, recipe
+from scfm_core.request import Request
 
 _CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "autoScale2d", "zoomIn2d", "zoomOut2d"]}
 _MAP_CHART = {**_CHART, "scrollZoom": True}
@@ -25,9 +24,25 @@ _FONT = '"Source Sans", "Source Sans 3", "Helvetica Neue", Arial, sans-serif'  #
 WIDE, HALF = 680, 450
 _HALF_MAP = 540.0  # the same for all maps that stand side by side
 _AROUND_MAP = 190.0  # pixels for the title, the axis and a legend below
-_XLSX_ROWS = 200_000
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_PACKAGES = ("scanpy", "numpy", "scipy", "pandas", "scikit-learn", "umap-learn", "torch")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LaterFigure:
+    """The words of a figure that is drawn otherwise on the page; it is made when its file is asked for.
+
+    Attributes
+    ----------
+    title, caption, caveat
+        As in `Figure`, of what stands on the page.
+    make
+        Makes the figure.
+    """
+
+    title: str
+    caption: str
+    caveat: str
+    make: Callable[[], Figure]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +56,7 @@ class TableFile:
     table
         Made when the file is asked for.
     about
-        What stands on the second sheet: the test, the correction, n, versions.
+        What stands above the table: the test, the correction, n, the dataset, versions; see `provenance`.
     spreadsheet
         Whether it fits a spreadsheet.
     """
@@ -98,7 +113,7 @@ def draw(
     )
 
 
-def say(figure: Figure) -> None:
+def say(figure: Figure | LaterFigure) -> None:
     """Say in two lines what one sees and what it does not prove."""
     two_lines(figure.caption, figure.caveat)
 
@@ -118,52 +133,60 @@ def show_figure(figure: Figure, key: str, *, stem: str, tables: Sequence[TableFi
     downloads(key, stem=stem, figure=figure, tables=tables)
 
 
-def downloads(key: str, *, stem: str, figure: Figure | None = None, tables: Sequence[TableFile] = ()) -> None:
-    """Offer a figure as SVG and PDF and tables as CSV and XLSX, in one row; each file is made when it is asked for."""
+def downloads(
+    key: str, *, stem: str, figure: Figure | LaterFigure | None = None, tables: Sequence[TableFile] = ()
+) -> None:
+    """Offer a figure and tables as files, in one row: a menu for each; a file is made when it is asked for."""
     with st.container(horizontal=True, gap="small", key=f"files-{file_stem(key)}"):
         if figure is not None:
-            _file("Figure (SVG)", partial(_svg, figure), f"{stem}.svg", "image/svg+xml", key)
-            _file("Figure (PDF)", partial(_pdf, figure), f"{stem}.pdf", "application/pdf", key)
-        for file in tables:
-            name = stem if len(tables) == 1 else f"{stem}-{file_stem(file.label)}"
-            if file.spreadsheet:
-                _file(f"{file.label} (XLSX)", partial(to_xlsx, file), f"{name}.xlsx", _XLSX, key)
-            _file(f"{file.label} (CSV)", partial(to_csv, file), f"{name}.csv", "text/csv", key)
+            with st.popover("Figure", icon=":material/image:", type="tertiary", key=f"{key}:figure-menu"):
+                _figure_files(figure, key, stem)
+        if tables:
+            words = "Table" if len(tables) == 1 else "Tables"
+            with st.popover(words, icon=":material/table:", type="tertiary", key=f"{key}:table-menu"):
+                _table_files(tables, key, stem)
 
 
-def provenance(dataset: Dataset, request: Request[Any], **facts: str) -> dict[str, str]:
-    """Return what a table's second sheet says: the dataset, the facts, the question, the versions."""
-    versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    return {
-        "dataset": f"{dataset.title} ({count(dataset.n_cells)} cells, {count(dataset.n_genes)} genes)",
-        "dataset sha256": dataset.sha256,
-        **{name.replace("_", " "): fact for name, fact in facts.items()},
-        "question": json.dumps(recipe(request), sort_keys=True),
-        "answer": request.identity,
-        "versions": f"scFM Explorer {__version__}, {versions}",
-    }
+def _figure_files(figure: Figure | LaterFigure, key: str, stem: str) -> None:
+    _file("Figure (SVG)", partial(_svg, figure), f"{stem}.svg", "image/svg+xml", key)
+    _file("Figure (PDF)", partial(_pdf, figure), f"{stem}.pdf", "application/pdf", key)
+    _file("Figure (PNG)", partial(_png, figure, size_in_use()), f"{stem}.png", "image/png", key)
+    choose_size(key)
+    st.caption("SVG and PDF keep text as text. The size is that of the PNG, for all figures of this session.")
+
+
+def _table_files(tables: Sequence[TableFile], key: str, stem: str) -> None:
+    for file in tables:
+        name = stem if len(tables) == 1 else f"{stem}-{file_stem(file.label)}"
+        if file.spreadsheet:
+            _file(f"{file.label} (XLSX)", partial(to_xlsx, file), f"{name}.xlsx", _XLSX, key)
+        _file(f"{file.label} (CSV)", partial(to_csv, file), f"{name}.csv", "text/csv", key)
+    if any(file.about for file in tables):
+        st.caption("Test, correction, n, dataset and versions stand on top, in CSV as lines that begin with #.")
+
+
+def provenance(dataset: Dataset | None, request: Request[Any], **facts: str) -> dict[str, str]:
+    """Return what stands above a table, see `scfm_core.report.provenance.provenance`."""
+    from scfm_core.report.provenance import provenance as told  # knows all questions, which the first page does not
+
+    return told(dataset, request, **facts)
+
+
+def plain_provenance(dataset: Dataset, **facts: str) -> dict[str, str]:
+    """Return what stands above a table that no question stands behind, such as the cells of a selection."""
+    from scfm_core.report.provenance import plain_provenance as told  # as above
+
+    return told(dataset, **facts)
 
 
 def to_csv(file: TableFile) -> bytes:
-    """Return a table as CSV in which no cell is a formula."""
-    return _safe(file.table()).to_csv(index=False).encode()
+    """Return a table as CSV with what it is on top, in which no cell is a formula."""
+    return tables_out.to_csv(file.table(), file.about)
 
 
 def to_xlsx(file: TableFile) -> bytes:
-    """Return a table as a spreadsheet: the table on the first sheet, what it is on the second."""
-    table = _safe(file.table())
-    about = dict(file.about)
-    if len(table) > _XLSX_ROWS:
-        about["rows"] = f"the first {count(_XLSX_ROWS)} of {count(len(table))} rows; the CSV file holds all"
-    notes = pd.DataFrame([(str(name), safe_cell(str(text))) for name, text in about.items()], columns=["what", "value"])
-    out = io.BytesIO()
-    with pd.ExcelWriter(out, engine="openpyxl") as book:
-        table.iloc[:_XLSX_ROWS].to_excel(book, sheet_name="Table", index=False, freeze_panes=(1, 0))
-        notes.to_excel(book, sheet_name="About", index=False)
-        for sheet in book.sheets.values():
-            for cell in sheet[1]:
-                sheet.column_dimensions[cell.column_letter].width = max(12, min(len(str(cell.value)) + 2, 40))
-    return out.getvalue()
+    """Return a table as a spreadsheet that says what it is."""
+    return tables_out.to_xlsx(file.table(), file.about)
 
 
 def _fit_map(picture: Any, figure: Figure, width: int) -> None:
@@ -183,25 +206,27 @@ def _tell(key: str, on_select: Callable[[Mapping[str, Any]], None]) -> None:
 def _file(label: str, make: Callable[[], bytes], name: str, mime: str, key: str) -> None:
     st.download_button(
         label, data=make, file_name=name, mime=mime, key=f"{key}:{name}", on_click="ignore", type="tertiary",
-        icon=":material/download:",
+        icon=":material/download:", width="stretch",
     )  # fmt: skip
 
 
-def _svg(figure: Figure) -> bytes:
+def _made(figure: Figure | LaterFigure) -> Figure:
+    return figure.make() if isinstance(figure, LaterFigure) else figure
+
+
+def _svg(figure: Figure | LaterFigure) -> bytes:
     from scfm_core.plots.print import to_svg  # matplotlib is slow to import
 
-    return to_svg(figure)
+    return to_svg(_made(figure))
 
 
-def _pdf(figure: Figure) -> bytes:
+def _pdf(figure: Figure | LaterFigure) -> bytes:
     from scfm_core.plots.print import to_pdf  # matplotlib is slow to import
 
-    return to_pdf(figure)
+    return to_pdf(_made(figure))
 
 
-def _safe(table: pd.DataFrame) -> pd.DataFrame:
-    out = table.copy()
-    for name in out.columns:
-        if not pd.api.types.is_numeric_dtype(out[name]):
-            out[name] = out[name].astype(object).map(safe_cell, na_action="ignore")
-    return out.rename(columns=lambda name: safe_cell(str(name)))
+def _png(figure: Figure | LaterFigure, size: PictureSize) -> bytes:
+    from scfm_core.plots.print import to_png  # matplotlib is slow to import
+
+    return to_png(_made(figure), size)

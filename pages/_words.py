@@ -7,11 +7,10 @@ from scfm_core.dataset import Dataset
 from scfm_core.plots.figure import grouped_number, one_line, plain_number
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:^=&@/])")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 __all__ = [
     "about", "card_line", "cells_of", "count", "counted", "file_stem", "megabytes", "plain", "plain_number",
-    "safe_cell", "share", "title_of",
+    "share", "title_of",
 ]  # fmt: skip
 
 
@@ -105,17 +104,6 @@ def card_line(dataset: Dataset) -> str:
     """Say what a dataset holds."""
     organism = "organism not known" if dataset.organism == "unknown" else dataset.organism
     return f"{organism}, {cells_of(dataset.n_cells)}, {count(dataset.n_genes)} genes"
-
-
-def safe_cell(value: object) -> object:
-    """Return a table cell that no spreadsheet takes for a formula.
-
-    Examples
-    --------
-    >>> safe_cell("=1+1"), safe_cell("HLA-A"), safe_cell(-1.5)
-    ("'=1+1", 'HLA-A', -1.5)
-    """
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def file_stem(*words: object) -> str:

@@ -208,23 +208,28 @@ def test_umap_writes_h5ad_and_csv(file, tmp_path):
     assert data.obsm["X_umap_pca"].shape == (120, 2)
     assert data.obsm["X_pca"].shape[0] == 120
     run("umap", file, "--model", "pca", "--out", tmp_path / "map.csv")
-    table = pd.read_csv(tmp_path / "map.csv", index_col="cell")
+    table = pd.read_csv(tmp_path / "map.csv", index_col="cell", comment="#")
     assert table.index.tolist() == data.obs_names.tolist()
     np.testing.assert_allclose(table[["umap_1", "umap_2"]], data.obsm["X_umap_pca"], rtol=1e-5)
     run("umap", file, "--model", "pca", "--method", "tsne", "--perplexity", "10", "--out", tmp_path / "tsne.csv")
-    assert pd.read_csv(tmp_path / "tsne.csv").columns.tolist() == ["cell", "tsne_1", "tsne_2"]
+    assert pd.read_csv(tmp_path / "tsne.csv", comment="#").columns.tolist() == ["cell", "tsne_1", "tsne_2"]
 
 
 def test_markers_by_column_and_by_clusters(file, tmp_path):
     report = json.loads(run("markers", file, "--group-by", "cell_type", "--out", tmp_path / "m.csv", "--json").stdout)
-    table = pd.read_csv(tmp_path / "m.csv")
+    table = pd.read_csv(tmp_path / "m.csv", comment="#")
     assert report["n_rows"] == len(table)
     monocytes = next(group for group in report["groups"] if group.startswith("CD14"))
     best = table[table["group"] == monocytes].head(40)["symbol"]
     assert {"LYZ", "S100A8"} & set(best)
     options = ["--group-by", "leiden", "--resolution", "0.5", "--top", "3"]
     run("markers", file, *options, "--out", tmp_path / "m.xlsx")
-    top = pd.read_excel(tmp_path / "m.xlsx")
+    top = pd.read_excel(tmp_path / "m.xlsx", header=1)
+    head = (tmp_path / "m.csv").read_text().splitlines()
+    assert head[0].startswith("# test: Wilcoxon rank sum")
+    assert head[1] == "# correction: Benjamini-Hochberg over the genes of each group"
+    assert any(line.startswith("# dataset sha256: ") for line in head[:9])
+    assert "Wilcoxon" in pd.read_excel(tmp_path / "m.xlsx", header=None, nrows=1).iloc[0, 0]
     assert top.groupby("group").size().max() <= 3
     assert (top["p_adjusted"] <= 0.05).all()
     message = refused("markers", file, "--group-by", "nonsense", "--out", tmp_path / "n.csv")
@@ -241,7 +246,7 @@ def test_qc_writes_the_cells_that_pass(file, tmp_path):
     assert set(after.obs_names) <= set(before.obs_names[n_genes >= 400])
     assert (after.X != before[after.obs_names].X).nnz == 0
     assert (after.obs["n_genes"] >= 400).all()
-    table = pd.read_csv(tmp_path / "passed.qc.csv")
+    table = pd.read_csv(tmp_path / "passed.qc.csv", comment="#")
     assert table["cells_before"].sum() == 120
     assert table["cells_after"].sum() == after.n_obs
     assert (table["min_genes"] == 400).all()
@@ -272,9 +277,8 @@ def test_export_writes_every_stored_answer(file, tmp_path):
     about = data.uns["scfm"]
     assert set(report["answers"]) == set(about["answers"])
     markers = pd.DataFrame(about["tables"]["markers"])
-    pd.testing.assert_series_equal(
-        markers["symbol"].astype(str), pd.read_csv(tmp_path / "m.csv")["symbol"].astype(str), check_dtype=False
-    )
+    written = pd.read_csv(tmp_path / "m.csv", comment="#")
+    pd.testing.assert_series_equal(markers["symbol"].astype(str), written["symbol"].astype(str), check_dtype=False)
     effects = pd.DataFrame(about["tables"]["perturbation_pca"])
     expected = pd.read_parquet(tmp_path / "p" / "effects.parquet")
     np.testing.assert_allclose(effects["effect"], expected["effect"])

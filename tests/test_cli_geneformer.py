@@ -152,7 +152,7 @@ def test_a_deletion_without_states(file, tmp_path, tokens):
     order = in_authors_order(table["cell"], tokens)
     (recorded,) = values.values()
     np.testing.assert_allclose(table["cosine_similarity"].to_numpy()[order], recorded, rtol=0, atol=SHIFTS)
-    data = pd.read_csv(tmp_path / "out" / "statistics.csv")
+    data = pd.read_csv(tmp_path / "out" / "statistics.csv", comment="#")
     np.testing.assert_allclose(data["Cosine_sim"], table["cosine_similarity"])
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["n_cells_perturbed"] == 24
@@ -172,7 +172,7 @@ def test_an_edit_between_states(file, tmp_path, tokens, case, edit):
         (recorded,) = values[state].values()
         ours = table[f"shift_to:{state}"].to_numpy()[order]
         np.testing.assert_allclose(ours, recorded, rtol=0, atol=SHIFTS)
-    shifts = pd.read_csv(tmp_path / "out" / "statistics.csv")
+    shifts = pd.read_csv(tmp_path / "out" / "statistics.csv", comment="#")
     np.testing.assert_allclose(shifts["Shift_to_goal_end"], table[f"shift_to:{GOAL}"].mean())
     np.testing.assert_allclose(shifts[f"Shift_to_alt_end_{ALTERNATIVE}"], table[f"shift_to:{ALTERNATIVE}"].mean())
 
@@ -188,7 +188,7 @@ def test_every_other_gene_of_a_deletion(file, tmp_path, tokens):
         table = by_gene[gene[int(key.split("|")[1])]]
         order = in_authors_order(table["cell"], tokens)
         np.testing.assert_allclose(table["cosine_similarity"].to_numpy()[order], values, rtol=0, atol=GENES)
-    shifts = pd.read_csv(tmp_path / "out" / "gene_statistics.csv")
+    shifts = pd.read_csv(tmp_path / "out" / "gene_statistics.csv", comment="#")
     assert len(shifts) == 1 + len(recorded)
     assert shifts["Affected"][0] == "cell_emb"
     row = shifts[shifts["Affected_Ensembl_ID"] == gene[101]].iloc[0]
@@ -215,7 +215,7 @@ def test_every_gene_of_a_cell(file, tmp_path, tokens, goal):
 
 def test_statistics_of_a_screen_between_states(file, tmp_path):
     perturb(file, tmp_path / "out", "--screen", "all", "--cells", "screened_goal=yes", *STATES)
-    ours = pd.read_csv(tmp_path / "out" / "statistics.csv")
+    ours = pd.read_csv(tmp_path / "out" / "statistics.csv", comment="#")
     theirs = pd.read_csv(GOLDEN / "stats_goal_state_shift.csv", index_col=0)
     assert list(ours.columns) == list(theirs.columns)
     pd.testing.assert_frame_equal(ours, pd.read_parquet(tmp_path / "out" / "statistics.parquet"))
@@ -277,7 +277,7 @@ def test_other_cells_to_compare_with(file, tmp_path):
     here, there = ("--cells", f"state={START}"), ("--against", f"state={GOAL}")
     test = perturb(file, tmp_path / "out", "--delete", DELETED, *here, *there)
     null = perturb(file, tmp_path / "null", "--delete", DELETED, "--cells", f"state={GOAL}")
-    (row,) = pd.read_csv(tmp_path / "out" / "statistics.csv").to_dict("records")
+    (row,) = pd.read_csv(tmp_path / "out" / "statistics.csv", comment="#").to_dict("records")
     assert (row["N_Detections_test"], row["N_Detections_null"]) == (len(test), len(null))
     means = test["cosine_similarity"].mean(), null["cosine_similarity"].mean()
     assert row["Test_vs_null_avg_shift"] == pytest.approx(means[0] - means[1])

@@ -167,7 +167,7 @@ def test_attention_as_a_table_and_as_arrays(file, tmp_path, stored):
     run(*arguments, "--top", "all", "--out", tmp_path / "a.npz")
     baseline = EmbedCells(dataset, find_model("scfm-mini"))
     shown = engine.compute(ReadAttention(baseline, 3, 2, top=12))
-    table, same = pd.read_csv(tmp_path / "a.csv"), pd.read_parquet(tmp_path / "a.parquet")
+    table, same = pd.read_csv(tmp_path / "a.csv", comment="#"), pd.read_parquet(tmp_path / "a.parquet")
     assert table.columns.tolist() == same.columns.tolist()
     assert len(table) == len(same) == shown.n_heads * 144
     np.testing.assert_allclose(table["weight"], shown.weights.ravel(), rtol=1e-5)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -36,7 +37,7 @@ def test_a_table_with_estimates_and_exact_deletions_is_written(file, tmp_path):
     states = ("--cells", "cell_type=Megakaryocyte", "--goal", "cell_type=NK")
     common = ("--model", "scfm-mini", *states, "--confirm", "2", "--confirm-cells", "3", "--device", "cpu")
     told = json.loads(run("screen", file, *common, "--out", out, "--json").stdout)
-    table = pd.read_csv(out)
+    table = pd.read_csv(out, comment="#")
     assert told["goal"] == "cell_type=NK"
     assert told["n_cells"] == 8
     assert told["n_rows"] == len(table)
@@ -66,7 +67,11 @@ def test_named_genes_are_edited_exactly_with_any_model_and_edit(file, tmp_path):
         out = tmp_path / f"{edit}.{ending}"
         arguments = (*EXACT, "--edit", edit, "--genes", "LYZ, nkg7,CD74", "--goal", "cell_type=NK", "--out", out)
         told = json.loads(run("screen", file, *arguments, "--json").stdout)
-        read = {"csv": pd.read_csv, "xlsx": pd.read_excel, "parquet": pd.read_parquet}[ending]
+        read = {
+            "csv": partial(pd.read_csv, comment="#"),
+            "xlsx": partial(pd.read_excel, header=1),
+            "parquet": pd.read_parquet,
+        }[ending]
         table = read(out)
         assert set(table["symbol"]) == {"LYZ", "NKG7", "CD74"}
         assert set(table["method"]) == {"exact"}
@@ -82,7 +87,7 @@ def test_an_edit_other_than_a_deletion_is_exact_without_being_asked(file, tmp_pa
     out = tmp_path / "raised.csv"
     arguments = ("--model", "pca", "--edit", "activate", "--genes", "LYZ", "--cells-per-gene", "3", "--device", "cpu")
     run("screen", file, *arguments, "--out", out)
-    assert pd.read_csv(out)["n_exact"].tolist() == [3]
+    assert pd.read_csv(out, comment="#")["n_exact"].tolist() == [3]
 
 
 def test_genes_of_a_file_or_of_one_of_its_sets(file, tmp_path):
@@ -90,10 +95,10 @@ def test_genes_of_a_file_or_of_one_of_its_sets(file, tmp_path):
     sets.write_text("myeloid\tx\tLYZ\tCST3\tNOTHERE\nNK: killers\tx\tNKG7\tGNLY\n")
     out = tmp_path / "screen.csv"
     words = run("screen", file, *EXACT, "--genes-from", f"{sets}:NK: killers", "--out", out).stdout
-    assert set(pd.read_csv(out)["symbol"]) == {"NKG7", "GNLY"}
+    assert set(pd.read_csv(out, comment="#")["symbol"]) == {"NKG7", "GNLY"}
     assert "2 of the 2 genes of the set NK: killers" in words
     words = run("screen", file, *EXACT, "--genes-from", sets, "--out", out, "--overwrite").stdout
-    assert set(pd.read_csv(out)["symbol"]) == {"NKG7", "GNLY", "LYZ", "CST3"}
+    assert set(pd.read_csv(out, comment="#")["symbol"]) == {"NKG7", "GNLY", "LYZ", "CST3"}
     assert "4 of the 5 genes of the file sets.gmt" in words
     assert "holds no set 'B'" in refused(
         "screen", file, *EXACT, "--genes-from", f"{sets}:B", "--out", tmp_path / "x.csv"
@@ -115,7 +120,7 @@ def test_transcription_factors_are_screened_with_the_estimate(file, tmp_path):
         *("screen", file, "--model", "scfm-mini", *states, "--transcription-factors", "--confirm", "1"),
         *("--confirm-cells", "2", "--device", "cpu", "--out", out),
     ).stdout
-    table = pd.read_csv(out)
+    table = pd.read_csv(out, comment="#")
     assert len(table) > 10
     assert {gene_table("human").symbols[gene_id] for gene_id in table["gene_id"]} <= set(FACTORS)
     assert "genes of the transcription factors" in words
@@ -151,7 +156,7 @@ def test_ctrl_c_writes_what_there_is_and_ends_with_130(file, tmp_path):
         said,
     )
     assert told, said
-    table = pd.read_csv(out)
+    table = pd.read_csv(out, comment="#")
     assert len(table) == int(told[1]) == int(told[2]) > 0
     assert table["size_exact"].notna().all()
     assert _pieces_of_edits(parts) >= 2

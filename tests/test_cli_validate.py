@@ -38,11 +38,11 @@ def test_a_screen_is_scored_and_written(file, tmp_path):
     asked = ("validate", file, "--targets", "guide", "--control", "control", "--replicates", "well", "--cells", "20")
     words = run(*asked, "--out", out).stdout
     told = json.loads((out / "validation.json").read_text())
-    summary = pd.read_csv(out / "summary.csv")
+    summary = pd.read_csv(out / "summary.csv", comment="#")
     assert {"gene identity", "co-expression", "PCA", "scfm-mini"} <= set(summary["method"])
     assert summary["auroc"].between(0, 1).all()
     assert (summary["auroc_low"] <= summary["auroc"]).all()
-    assert pd.read_csv(out / "left_out.csv")["target"].tolist() == ["no such gene"]
+    assert pd.read_csv(out / "left_out.csv", comment="#")["target"].tolist() == ["no such gene"]
     genes = pd.read_parquet(out / "genes.parquet")
     assert {"CD79B", "MS4A1", "CD74"} <= set(genes.loc[genes["changed"], "symbol"])
     assert "AUROC of each target (1 of 1)" in words

@@ -9,7 +9,7 @@ import numpy as np
 from scfm_core.cli.asking import ask, asking, tell
 from scfm_core.cli.embedding import ModelChoice
 from scfm_core.cli.files import check_out, file_argument, json_option, out_option, read_input
-from scfm_core.cli.tables import write_table
+from scfm_core.cli.tables import provenance, write_table
 from scfm_core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
         _write_arrays(attention, out)
     else:
         _check_rows(attention)
-        write_table(attention_table(attention), out)
+        write_table(attention_table(attention), out, provenance(dataset, request))
     heads = head_summary(attention)
     summary = {
         "out": out,

@@ -9,7 +9,7 @@ from scfm_core.analyses.grouping import Grouping
 from scfm_core.cli.asking import ask, asking, tell
 from scfm_core.cli.embedding import chosen, model_options
 from scfm_core.cli.files import check_out, file_argument, json_option, out_option, read_input
-from scfm_core.cli.tables import SUFFIXES, write_table
+from scfm_core.cli.tables import SUFFIXES, provenance, write_table
 from scfm_core.dataset import Dataset
 
 _TOLD_PER_GROUP = 5
@@ -54,13 +54,22 @@ def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
         "min_share_in": options["min_share"],
     }
     best = top_markers(table, n_per_group=options["top"] or _TOLD_PER_GROUP, **limits)
-    write_table(best if options["top"] else table, out)
+    about = provenance(dataset, request, **({"shown": _shown(options)} if options["top"] else {}))
+    write_table(best if options["top"] else table, out, about)
     told = best.groupby("group", sort=False, observed=True)["symbol"].apply(lambda genes: list(genes[:_TOLD_PER_GROUP]))
     n_rows = len(best if options["top"] else table)
     groups = {str(group): told.get(group, []) for group in table["group"].unique()}
     words = [f"{group}: {', '.join(genes) or 'none passes the cut-offs'}" for group, genes in groups.items()]
     summary = {"out": out, "dataset": dataset.identity, "n_rows": n_rows, "groups": groups}
     tell("\n".join([*words, f"Wrote {out}: {n_rows:,} rows"]), summary, as_json=as_json)
+
+
+def _shown(options: dict[str, Any]) -> str:
+    return (
+        f"at most {options['top']} genes per group with an adjusted p of at most {options['max_p']:g}, a log2 fold "
+        f"change of at least {options['min_log2_fold_change']:g}, and in at least {100 * options['min_share']:g} % of "
+        "the cells of the group; p is adjusted over all genes tested"
+    )
 
 
 def _grouping(dataset: Dataset, options: dict[str, Any]) -> Grouping:

@@ -11,18 +11,39 @@ import pandas as pd
 
 from scfm_core.analyses.export_dataset import versions
 from scfm_core.cli.asking import plain
-from scfm_core.cli.tables import write_table
+from scfm_core.cli.tables import provenance, write_table
 from scfm_core.report import Album, Findings, methods_text, write_report
 from scfm_core.request import recipe
+from scfm_core.tables_out import XLSX_ROWS
 
 FIGURES = "figures"
 _ENDINGS = ("parquet", "csv", "xlsx")
-_XLSX_ROWS = 200_000
 _TABLES = (
     *("effects", "shifts", "donors", "switches", "null", "baseline_effects", "baseline_shifts", "controls", "groups"),
     *("generic_or_specific", "explained", "explained_summary", "explained_genes", "downstream_genes", "pairs"),
     *("enrichment", "cells"),
 )
+_UNTESTED = ("null", "donors", "switches", "groups", "generic_or_specific", "explained_genes", "cells")
+_NOTHING = {"test": "none: nothing is tested in this table", "correction": "none"}
+_RANDOM = "empirical p and z beside random genes of like abundance"
+_TESTS: Mapping[str, Mapping[str, str]] = {
+    **dict.fromkeys(_UNTESTED, _NOTHING),
+    "controls": {"test": _RANDOM, "correction": "none: each control stands for itself"},
+    "explained": {"test": "z beyond what the baselines expect", "correction": "none"},
+    "explained_summary": {
+        "test": "share of variance explained, 95 % bootstrap interval over genes",
+        "correction": "none",
+    },
+    "downstream_genes": {
+        "test": "one-sided empirical p against the same gene under edits of random genes",
+        "correction": "none: genes are ranked by specific_z",
+    },
+    "pairs": {"test": "empirical p among random pairs of like abundance"},
+    "enrichment": {
+        "test": "one-sided hypergeometric test",
+        "correction": "Benjamini-Hochberg over all sets tested",
+    },
+}
 _FIGURE = re.compile(
     r"(effects|(volcano|null|donors|types|controls|explained|pairs-vector|pairs-size|downstream|gene-sets)-\d+)"
     r"\.(svg|pdf)"
@@ -38,7 +59,8 @@ def write_folder(out: Path, findings: Findings, options: Mapping[str, Any]) -> l
     tables = findings.tables()
     if options["per_cell"]:
         tables["cells"] = findings.effects.cells
-    written = [name for stem, table in tables.items() for name in _write_table(out, stem, table)]
+    about = {stem: provenance(None, findings.question, **_TESTS.get(stem, {})) for stem in tables}
+    written = [name for stem, table in tables.items() for name in _write_table(out / stem, table, about[stem])]
     album = Album()
     (out / "report.html").write_bytes(write_report(findings, album=album))
     figures = [] if options["no_figures"] else _write_figures(out / FIGURES, findings, album.svgs)
@@ -115,11 +137,11 @@ def _card(findings: Findings, row: Mapping[Any, Any] | pd.Series) -> dict[str, A
     }
 
 
-def _write_table(out: Path, stem: str, table: pd.DataFrame) -> list[str]:
-    endings = [ending for ending in _ENDINGS if ending != "xlsx" or len(table) <= _XLSX_ROWS]
+def _write_table(stem: Path, table: pd.DataFrame, about: Mapping[str, str]) -> list[str]:
+    endings = [ending for ending in _ENDINGS if ending != "xlsx" or len(table) <= XLSX_ROWS]
     for ending in endings:
-        write_table(table, out / f"{stem}.{ending}")
-    return [f"{stem}.{ending}" for ending in endings]
+        write_table(table, stem.with_name(f"{stem.name}.{ending}"), about)
+    return [f"{stem.name}.{ending}" for ending in endings]
 
 
 def _write_figures(folder: Path, findings: Findings, drawn: Mapping[str, bytes]) -> list[str]:

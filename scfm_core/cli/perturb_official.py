@@ -15,7 +15,7 @@ from scfm_core.cli.asking import ask, asking, plain, tell
 from scfm_core.cli.embedding import chosen
 from scfm_core.cli.genes import gene_ids_of
 from scfm_core.cli.perturb_options import named_groups
-from scfm_core.cli.tables import write_table
+from scfm_core.cli.tables import provenance, write_table
 from scfm_core.dataset import Dataset
 from scfm_core.errors import RequestError
 from scfm_core.request import recipe
@@ -30,6 +30,7 @@ _TABLES = (
     *("cells.parquet", "genes.parquet", "statistics.csv", "statistics.parquet"),
     *("gene_statistics.csv", "gene_statistics.parquet"),
 )
+_NO_TEST = {"test": "none: nothing is tested in this table", "correction": "none"}
 
 
 def perturb_official(dataset: Dataset, out: Path, options: Mapping[str, Any]) -> None:
@@ -45,7 +46,7 @@ def perturb_official(dataset: Dataset, out: Path, options: Mapping[str, Any]) ->
         null_readout = None if null is None else ask(engine, null)
     statistics = statistics_of(readout, symbols=symbols_of(dataset), null=null_readout)
     out.mkdir(exist_ok=True)
-    files = _write_tables(out, readout, statistics, options)
+    files = _write_tables(out, (request, readout), statistics, options)
     report = {
         **_report(request, readout, statistics),
         "null": None if null is None else recipe(null),
@@ -147,8 +148,13 @@ def _against(request: "PerturbAsAuthors", text: str) -> "PerturbAsAuthors":
 
 
 def _write_tables(
-    out: Path, readout: "AuthorsReadout", statistics: "Sequence[Statistic]", options: Mapping[str, Any]
+    out: Path,
+    asked: "tuple[PerturbAsAuthors, AuthorsReadout]",
+    statistics: "Sequence[Statistic]",
+    options: Mapping[str, Any],
 ) -> list[str]:
+    request, readout = asked
+    told = {one.file: {"test": one.in_words, "statistic": one.name} for one in statistics}
     tables: dict[str, pd.DataFrame] = {}
     if options["per_cell"]:
         tables["cells.parquet"] = readout.cells
@@ -158,7 +164,7 @@ def _write_tables(
         for ending in ("csv", "parquet"):
             tables[f"{statistic.file}.{ending}"] = statistic.table
     for name, table in tables.items():
-        write_table(table, out / name)
+        write_table(table, out / name, provenance(None, request, **told.get(Path(name).stem, _NO_TEST)))
     for name in _TABLES:  # of an earlier run that is replaced
         if name not in tables:
             (out / name).unlink(missing_ok=True)

@@ -10,7 +10,7 @@ import pandas as pd
 from scfm_core.analyses.measure_quality import Thresholds
 from scfm_core.cli.asking import ask, asking, plain, tell
 from scfm_core.cli.files import check_out, file_argument, json_option, out_option, read_input
-from scfm_core.cli.tables import write_table
+from scfm_core.cli.tables import provenance, write_table
 from scfm_core.errors import RequestError
 
 
@@ -60,7 +60,7 @@ def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
     passed = subset_dataset(dataset, keep, title=f"{dataset.title}, quality control", note=note)
     columns = [Addition("obs", str(name), quality[name][keep].array, origin) for name in quality]
     write_h5ad(to_anndata(passed, columns), out)
-    write_table(_report(counted, limits), table_path)
+    write_table(_report(counted, limits), table_path, provenance(dataset, request, limits=_in_words(limits)))
     summary = {
         "out": out,
         "table": table_path,

@@ -11,7 +11,7 @@ from scfm_core.cli.embedding import chosen, model_options
 from scfm_core.cli.files import check_out, file_argument, json_option, out_option, read_input
 from scfm_core.cli.gene_lists import gene_list_options, named_genes
 from scfm_core.cli.perturb_official import cells_of
-from scfm_core.cli.tables import SUFFIXES, write_table
+from scfm_core.cli.tables import SUFFIXES, provenance, write_table
 from scfm_core.dataset import Dataset
 from scfm_core.engine import Engine
 
@@ -96,7 +96,7 @@ def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
         except KeyboardInterrupt:
             _write_what_there_is(engine, request, out)
             raise
-    write_table(screen.table, out)
+    write_table(screen.table, out, provenance(dataset, request))
     about = {"out": out, "dataset": dataset.identity, "model": request.baseline.model.key, "genes": words}
     told = [*([f"Screened {words}."] if words else []), *_sentences(screen), *_worth(request, screen)]
     tell("\n".join([*told, f"Wrote {out}: {len(screen.table):,} rows"]), {**about, **_summary(screen)}, as_json=as_json)
@@ -135,7 +135,7 @@ def _write_what_there_is(engine: Engine, request: "ScreenGenes | ScreenExactly",
     screen: GeneScreen | None = job.partial
     if screen is None:
         return
-    write_table(screen.table, out)
+    write_table(screen.table, out, provenance(None, request, so_far=screen.so_far))
     words = f"scfm: wrote what there is to {out}: {len(screen.table):,} rows, {screen.so_far}."
     click.echo(f"{words} To go on, add --overwrite.", err=True)
 

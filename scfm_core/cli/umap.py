@@ -9,7 +9,7 @@ import pandas as pd
 from scfm_core.cli.asking import ask, asking, tell
 from scfm_core.cli.embedding import chosen, model_options
 from scfm_core.cli.files import check_out, file_argument, json_option, out_option, read_input
-from scfm_core.cli.tables import write_table
+from scfm_core.cli.tables import provenance, write_table
 
 
 @click.command(
@@ -51,7 +51,7 @@ def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
     if out.suffix.lower() == ".csv":
         columns = [f"{request.method}_1", f"{request.method}_2"]
         table = pd.DataFrame(projection.coordinates, index=dataset.cells().index, columns=columns)
-        write_table(table.reset_index(names="cell"), out)
+        write_table(table.reset_index(names="cell"), out, provenance(dataset, request))
     else:
         write_h5ad(to_anndata(dataset, additions), out)
     summary = {"out": out, "dataset": dataset.identity, "n_cells": dataset.n_cells, "name": additions[-1].name}

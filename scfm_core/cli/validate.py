@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from scfm_core.cli.asking import ask, asking, plain, tell
 from scfm_core.cli.embedding import chosen, model_options
 from scfm_core.cli.files import check_out_folder, json_option, open_input, out_option
-from scfm_core.cli.tables import write_table
+from scfm_core.cli.tables import provenance, write_table
 from scfm_core.errors import RequestError
 from scfm_core.request import Request, recipe
 
@@ -63,9 +63,10 @@ def command(file: str | None, out: Path, overwrite: bool, as_json: bool, **optio
         validation = ask(engine, request)
     out.mkdir(exist_ok=True)
     tables = {name: getattr(validation, name) for name in _TABLES}
+    about = provenance(None, request)
     for name, table in tables.items():
         for ending in _ENDINGS:
-            write_table(table, out / f"{name}.{ending}")
+            write_table(table, out / f"{name}.{ending}", about)
     summary = _summary(request, validation, tables)
     (out / "validation.json").write_text(json.dumps(plain(summary), indent=1, allow_nan=False))
     words = [*_table_in_words(validation), "", *validation.in_words, *validation.notes]

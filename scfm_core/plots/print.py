@@ -5,11 +5,12 @@ import textwrap
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scfm_core.errors import RequestError
 from scfm_core.plots.colours import scale_colours
 from scfm_core.plots.figure import (
     FAINT,
@@ -29,6 +30,7 @@ from scfm_core.plots.figure import (
     Note,
     Panel,
     Points,
+    Raster,
     Ribbons,
     Rule,
     Segments,
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Sheet
 
+SMALLEST_LETTERS = 0.72  # of 7 points; journals ask for 5 at least
+MOST_DOTS = 60_000_000
 POINTS_PER_PIXEL = 0.45  # a screen's figure is about twice as wide as a column of a journal
 MOST_VECTOR_POINTS = 5000  # more become one picture inside the vector file; text and lines stay vectors
 Style = dict[str, Any]
@@ -76,6 +80,36 @@ _SETTINGS: Any = {
     "figure.constrained_layout.h_pad": 0.03,
     "figure.constrained_layout.w_pad": 0.03,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSize:
+    """How large a picture of dots is.
+
+    Attributes
+    ----------
+    width_mm
+        The figure's own width where None.
+    dpi
+        Dots per inch.
+    shape
+        Width over height; the figure's own where None. Then what is empty at the foot is cut off.
+    letters
+        How large letters and lines are, 1 for 7 points; as large as fits, 5 to 7 points, where None.
+    """
+
+    width_mm: float | None = None
+    dpi: int = 300
+    shape: float | None = None
+    letters: float | None = None
+
+
+PICTURE_SIZES: Mapping[str, PictureSize] = {
+    "As drawn": PictureSize(),
+    "Single column, 89 mm": PictureSize(width_mm=89.0),
+    "Double column, 183 mm": PictureSize(width_mm=183.0),
+    "Slide, 16:9": PictureSize(width_mm=338.67, shape=16 / 9, letters=2.6),
+}
 _TITLE_SIZE, _LETTERS_PER_MM = 8.0, 0.5
 _SYMBOLS = {"circle": "o", "diamond": "D", "square": "s", "triangle": "^", "cross": "X"}
 _DASHES: Mapping[str, Any] = {"solid": "-", "dash": (0, (4, 2)), "dot": (0, (1, 1.5))}
@@ -91,12 +125,45 @@ def to_pdf(figure: Figure) -> bytes:
     return _draw(figure, "pdf", metadata={"CreationDate": None})
 
 
-def to_png(figure: Figure, dpi: int = 300) -> bytes:
-    """Draw a figure as PNG."""
-    return _draw(figure, "png", dpi=dpi)
+def to_png(figure: Figure, size: PictureSize | None = None) -> bytes:
+    """Draw a figure as PNG, as wide as `size` says; at 300 dots per inch in the figure's own size where None.
+
+    Raises
+    ------
+    RequestError
+        If the picture would be narrower than 20 mm or wider than 1,000 mm, coarser than 50 or finer than 1,200 dots
+        per inch, or larger than 60 million dots.
+    """
+    chosen = size or PictureSize()
+    wanted = figure.width_mm if chosen.width_mm is None else chosen.width_mm
+    letters = chosen.letters or float(np.clip(wanted / figure.width_mm, SMALLEST_LETTERS, 1.0))
+    width = wanted / letters
+    height = figure.height_mm * width / figure.width_mm if chosen.shape is None else width / chosen.shape
+    _require_drawable(wanted, height * letters, dpi=chosen.dpi)
+    sheet = replace(figure, width_mm=width, height_mm=height)
+    said = {"pil_kwargs": {"dpi": (chosen.dpi, chosen.dpi)}}  # the file says the size that was asked for
+    return _draw(sheet, "png", dpi=chosen.dpi * letters, whole_sheet=chosen.shape is not None, **said)
 
 
-def _draw(figure: Figure, file_format: Literal["svg", "pdf", "png"], *, dpi: int = 400, **options: Any) -> bytes:
+def _require_drawable(width_mm: float, height_mm: float, *, dpi: int) -> None:
+    n_dots = width_mm * height_mm * (dpi / 25.4) ** 2
+    if not (20 <= width_mm <= 1000 and 50 <= dpi <= 1200 and n_dots <= MOST_DOTS):
+        msg = (
+            "Expected a picture of 20 to 1,000 mm width at 50 to 1,200 dots per inch, and at most "
+            f"{MOST_DOTS / 1e6:.0f} million dots; found {width_mm:g} mm at {dpi:g} dpi, {n_dots / 1e6:.3g} "
+            "million dots. Choose a smaller one."
+        )
+        raise RequestError(msg, "picture-size")
+
+
+def _draw(
+    figure: Figure,
+    file_format: Literal["svg", "pdf", "png"],
+    *,
+    dpi: float = 400,
+    whole_sheet: bool = False,
+    **options: Any,
+) -> bytes:
     import matplotlib as mpl
     from matplotlib.figure import Figure as Sheet
 
@@ -115,7 +182,8 @@ def _draw(figure: Figure, file_format: Literal["svg", "pdf", "png"], *, dpi: int
         _surroundings(drawing, figure)
         _settle(sheet, below=figure.legend == "below")
         out = io.BytesIO()
-        sheet.savefig(out, format=file_format, dpi=dpi, bbox_inches=_without_empty_foot(sheet), **options)
+        kept = None if whole_sheet else _without_empty_foot(sheet)
+        sheet.savefig(out, format=file_format, dpi=dpi, bbox_inches=kept, **options)
     return out.getvalue()
 
 
@@ -146,6 +214,7 @@ class _Drawing:
     axes: "Axes"
     entries: dict[str, tuple[int, Any]] = field(default_factory=dict)  # words -> rank and the sign beside them
     scales: dict[str, tuple[Any, list[Any]]] = field(default_factory=dict)  # title -> (mappable, axes)
+    ticks: dict[str, tuple[tuple[float, str], ...] | None] = field(default_factory=dict)  # of the scales
     size_keys: dict[str, tuple[SizeKey, bool]] = field(default_factory=dict)  # title -> key, whether widths of lines
 
     def entry(self, label: str, sign: Any, *, rank: int = 1) -> None:
@@ -161,6 +230,7 @@ class _Drawing:
             blend = LinearSegmentedColormap.from_list(colour.scale, list(scale_colours(colour.scale)))
             shades = blend.with_extremes(bad=(0.0, 0.0, 0.0, 0.0))
             self.scales[colour.title] = (ScalarMappable(Normalize(*colour.limits), shades), [])
+            self.ticks[colour.title] = colour.ticks
         mappable, axes = self.scales[colour.title]
         if self.axes not in axes:
             axes.append(self.axes)
@@ -254,6 +324,18 @@ def _heat_map(drawing: _Drawing, mark: HeatMap) -> None:
     )
 
 
+def _raster(drawing: _Drawing, mark: Raster) -> None:
+    place: Style = {"extent": (*mark.x, *mark.y), "origin": "lower", "interpolation": "nearest", "aspect": "auto"}
+    if isinstance(mark.colour, Continuous):
+        mappable = drawing.scale(mark.colour)
+        values = np.ma.masked_invalid(mark.colour.values)
+        drawing.axes.imshow(values, cmap=mappable.cmap, norm=mappable.norm, **place)
+        return
+    drawing.axes.imshow(mark.shades(mark.colour.colours), **place)
+    for label, shade, n in zip(mark.colour.labels, mark.colour.colours, mark.colour.counts, strict=True):
+        drawing.entry(f"{label} (n = {grouped_number(n)})", _sign(shade, marker="s"), rank=0)
+
+
 def _histogram(drawing: _Drawing, mark: Histogram) -> None:
     look: Style = {"color": mark.colour, "edgecolor": "white", "linewidth": 0.4}
     drawing.axes.bar(mark.edges[:-1], mark.counts, width=np.diff(mark.edges), align="edge", **look)
@@ -337,6 +419,7 @@ _DRAW: dict[type, Callable[[_Drawing, Any], None]] = {
     Intervals: _intervals,
     Violin: _violin,
     HeatMap: _heat_map,
+    Raster: _raster,
     Histogram: _histogram,
     Line: _line,
     Rule: _rule,
@@ -414,6 +497,10 @@ def _surroundings(drawing: _Drawing, figure: Figure) -> None:
         bar = sheet.colorbar(mappable, ax=axes, shrink=0.6, aspect=18, pad=0.02, anchor=(0.0, 1.0), panchor=False)
         bar.set_label("\n".join(textwrap.wrap(name, int(figure.height_mm * 0.45))), fontsize=6.5)
         bar.outline.set_visible(False)
+        ticks = drawing.ticks[name]
+        if ticks is not None:
+            bar.set_ticks([place for place, _ in ticks], labels=[words for _, words in ticks])
+            bar.minorticks_off()
     look: Style = {"frameon": False, "handletextpad": 0.6, "handlelength": 1.6, "labelspacing": 0.35}
     look |= {"borderaxespad": 0.3, "alignment": "left"}
     right: Style = {"loc": "outside right upper"}

@@ -19,8 +19,8 @@ DONORS = (
 SCANPY = "Wolf et al. 2018, SCANPY: large-scale single-cell gene expression analysis, doi:10.1186/s13059-017-1382-0"
 ANNDATA = "Virshup et al. 2024, anndata: Access and store annotated data matrices, doi:10.21105/joss.04371"
 GSEAPY = "Fang et al. 2023, GSEApy: gene set enrichment analysis in Python, doi:10.1093/bioinformatics/btac757"
-_NAMED_EDITS = 6
-_EDITS = {
+_NAMEDEDIT_TEXTS = 6
+EDIT_TEXTS = {
     "Delete": "A gene was deleted by taking it out of the input of every cell that holds it, the genes behind it "
     "moving up where the model reads ranks.",
     "Overexpress": "A gene was overexpressed by putting it before all other genes of a cell.",
@@ -34,9 +34,9 @@ def methods_text(findings: Findings) -> str:
     """Return how the findings were made, as paragraphs with an empty line between; names as they are, unescaped."""
     parts = [
         _cells_and_model(findings.question),
-        _edits(findings),
-        _measures(findings.question),
-        _null(findings.question),
+        _edits_made(findings),
+        measures_text(findings.question),
+        null_text(findings.question),
         _donors(findings),
         _checks(findings),
         _closing(findings.question),
@@ -85,19 +85,20 @@ def _cells_and_model(question: PerturbGenes) -> str:
     )
 
 
-def _edits(findings: Findings) -> str:
+def _edits_made(findings: Findings) -> str:
     kinds = dict.fromkeys(type(single).__name__ for edit in findings.question.edits for single in edit)
     said = [edit_in_words({"edit": label}).rstrip(",") for label in findings.effects.edits]
     named = "; ".join(said[:40]) + (f"; and {len(said) - 40:,} more" if len(said) > 40 else "")
     return (
-        f"{' '.join(_EDITS[kind] for kind in kinds)} These are edits of the model's input (Theodoris et al. 2023), not "
-        f"experiments. Edits: {named}. An edit was measured in the cells whose input it changes (cells that hold the "
-        "gene after the input is cut to the model's length); elsewhere numbers are missing, not zero. Edits held by "
-        "less than 10 % of a group are marked, edits held by none are refused."
+        f"{' '.join(EDIT_TEXTS[kind] for kind in kinds)} These are edits of the model's input (Theodoris et al. 2023), "
+        f"not experiments. Edits: {named}. An edit was measured in the cells whose input it changes (cells that hold "
+        "the gene after the input is cut to the model's length); elsewhere numbers are missing, not zero. Edits held "
+        "by less than 10 % of a group are marked, edits held by none are refused."
     )
 
 
-def _measures(question: PerturbGenes) -> str:
+def measures_text(question: PerturbGenes) -> str:
+    """Say what an effect, a shift and a change of type are."""
     said = [
         "The effect is 1 - cosine between the vector of a cell before and after, averaged over the cells that hold it; "
         "intervals are 95 %, by bootstrap over cells (1,000 resamples), or by a t distribution over donor means."
@@ -116,7 +117,8 @@ def _measures(question: PerturbGenes) -> str:
     return " ".join(said)
 
 
-def _null(question: PerturbGenes) -> str:
+def null_text(question: PerturbGenes) -> str:
+    """Say what each edit was compared with, and how p was adjusted."""
     if not question.null_genes:
         return "Edits were not compared with random genes."
     if question.null_cells >= ALL_HOLDING:
@@ -200,11 +202,11 @@ def _has_donors(findings: Findings) -> bool:
 
 def _what(edits: tuple[str, ...]) -> str:
     """Name the edits as alternatives: genes after one verb where all are deleted alone."""
-    first = [edit_in_words({"edit": edit}).rstrip(",") for edit in edits[:_NAMED_EDITS]]
+    first = [edit_in_words({"edit": edit}).rstrip(",") for edit in edits[:_NAMEDEDIT_TEXTS]]
     verb = "Deleting "
     alone = all(words.startswith(verb) and not words.endswith(" together") for words in first)
     named = [words.removeprefix(verb) if alone else _lower(words) for words in first]
-    named += [f"one of {len(edits) - _NAMED_EDITS:,} other edits"] if len(edits) > _NAMED_EDITS else []
+    named += [f"one of {len(edits) - _NAMEDEDIT_TEXTS:,} other edits"] if len(edits) > _NAMEDEDIT_TEXTS else []
     *most, last = named
     return f"{'deleting ' if alone else ''}{', '.join(most)}{' or ' if most else ''}{last}"
 

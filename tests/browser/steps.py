@@ -1,5 +1,6 @@
 """What a person does on the pages again and again."""
 
+import re
 import time
 from pathlib import Path
 
@@ -65,9 +66,19 @@ def go_to(visitor: Visitor, name: str) -> None:
 
 
 def download(page: Page, label: str, folder: Path) -> Path:
-    """Click a file's button and return where the file lies."""
+    """Click a file's button, in its menu where it is in one, and return where the file lies."""
+    button = page.get_by_role("button", name=label)
+    menus = page.locator('[data-testid="stPopoverButton"]').filter(has_text=re.compile("Figure|Table"))
+    for menu in menus.all():
+        if button.count():
+            break
+        menu.click()
+        time.sleep(0.5)
+        if not button.count():
+            page.keyboard.press("Escape")
     with page.expect_download() as waiting:
-        page.get_by_role("button", name=label).first.click()
+        button.first.click()
+    page.keyboard.press("Escape")
     path = folder / waiting.value.suggested_filename
     waiting.value.save_as(path)
     return path

@@ -54,7 +54,7 @@ def test_journey(visitor, tiny_dataset, tmp_path):
     visitor.click("Next: Markers")
     visitor.see_figures(1)
     table = download(page, "Shown genes (XLSX)", tmp_path)
-    markers = pd.read_excel(table)
+    markers = pd.read_excel(table, header=1)
     assert {"CD79A", "MS4A1"} & set(markers.loc[markers["group"] == "B", "symbol"])
     assert "Benjamini-Hochberg" in " ".join(pd.read_excel(table, sheet_name="About")["value"].astype(str))
     assert download(page, "Figure (SVG)", tmp_path).read_text().startswith("<?xml")

@@ -1,5 +1,6 @@
 """What holds for every figure: both renderers draw it, the same, with units, n and two lines of words."""
 
+import io
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -7,10 +8,12 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from scfm_core.errors import RequestError
 from scfm_core.plots.colours import THEMES
 from scfm_core.plots.figure import INK, MUTED, Points
-from scfm_core.plots.print import to_pdf, to_png, to_svg
+from scfm_core.plots.print import PICTURE_SIZES, PictureSize, to_pdf, to_png, to_svg
 from scfm_core.plots.screen import to_plotly
 from tests.plots.example_figures import HOSTILE, every_figure, hostile_map
 
@@ -63,6 +66,9 @@ def test_svg_parses_and_its_text_is_text(name):
     for title in (figure.panels[-1].x.title, figure.panels[-1].y.title):
         assert all(line in words for line in title.split("\n") if line), (title, words)
     assert b"<script" not in svg
+    styles = [element.get("style") or "" for element in ET.fromstring(svg).iter(f"{SVG}text")]
+    assert all("font-family" in style or "font:" in style for style in styles)
+    assert b"DejaVu Sans" in svg  # named, so that another program sets the same letters
 
 
 @pytest.mark.parametrize("name", figures_of_every_kind())
@@ -97,10 +103,29 @@ def test_words_stand_at_every_figure(name):
                 assert re.search(r"\(.+\)|per cell", axis.title), f"no unit in {axis.title!r}"
 
 
-def test_png_has_the_asked_width():
-    png = to_png(FIGURES["null"], dpi=100)
-    assert png[:8] == b"\x89PNG\r\n\x1a\n"
-    assert int.from_bytes(png[16:20]) == pytest.approx(120 / 25.4 * 100, abs=1)
+@pytest.mark.parametrize("name", PICTURE_SIZES)
+def test_png_has_the_asked_size(name):
+    size = PICTURE_SIZES[name]
+    width_mm = size.width_mm or FIGURES["null"].width_mm
+    with Image.open(io.BytesIO(to_png(FIGURES["null"], size))) as picture:
+        assert picture.width == pytest.approx(width_mm / 25.4 * size.dpi, abs=1)
+        assert picture.info["dpi"][0] == pytest.approx(size.dpi, abs=0.1)
+        if size.shape is not None:
+            assert picture.width / picture.height == pytest.approx(size.shape, rel=0.002)
+
+
+def test_a_finer_picture_has_more_dots_and_the_same_width():
+    fine, coarse = (
+        Image.open(io.BytesIO(to_png(FIGURES["null"], PictureSize(width_mm=89, dpi=dpi)))) for dpi in (600, 150)
+    )
+    assert fine.width == pytest.approx(4 * coarse.width, abs=4)
+    assert fine.width / fine.info["dpi"][0] == pytest.approx(coarse.width / coarse.info["dpi"][0], rel=0.01)
+
+
+@pytest.mark.parametrize("size", [PictureSize(width_mm=5), PictureSize(width_mm=900, dpi=1200), PictureSize(dpi=7000)])
+def test_a_picture_beyond_all_measure_is_refused(size):
+    with pytest.raises(RequestError, match="million dots"):
+        to_png(FIGURES["null"], size)
 
 
 def test_hostile_labels_stay_text_on_the_screen():
