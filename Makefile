@@ -1,5 +1,6 @@
 # make app    install, start the server, open the demo in the browser
 # make test   install, then every check and every test
+# make map    build the fast cell map with Node; where there is no Node, the pages draw a plain one
 # make check  ruff, mypy --strict, import-linter
 # make lock   resolve pyproject.toml anew and write requirements.lock
 
@@ -14,13 +15,15 @@ INSTALLED := $(VENV)/installed
 # Threads that wait must sleep: spinning ones take the processor from the other libraries' threads.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: app test check bench lock clean
+.PHONY: app test check map bench lock clean
 
-app: $(INSTALLED)
+app: $(INSTALLED) map
 	$(BIN)/scfm serve --demo pbmc3k --open
 
 test: check
 	@sh .ci/chromium || echo "No Chromium could be installed here: the browser tests are skipped."
+	@sh .ci/node || echo "No Node could be installed here: the pages draw the plain map, and the tests of the fast one are skipped."
+	@$(MAKE) --no-print-directory map
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(INSTALLED)
@@ -28,7 +31,10 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)
+map:
+	@sh .ci/build_map
+
+bench: $(INSTALLED) map
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'  # older ones know no groups
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	for file in tests/benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
@@ -52,4 +58,4 @@ lock:
 	rm -rf $(VENV)/lock
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) build dist node_modules assets/cell_map/build

@@ -22,7 +22,7 @@ from scfm_core.request import Context, Request
 
 ALL_CELLS = "all cells"
 MIN_CELLS_FOR_DOUBLETS = 100
-MAX_CELLS_FOR_DOUBLETS = 100_000  # of one sample; no droplet run gives more, and scrublet would take hours and gigabytes
+MAX_CELLS_FOR_DOUBLETS = 100_000  # of one sample; no droplet run gives more, and scrublet would take hours
 _CELLS_PER_CHUNK = 8192
 _MAD_TO_SD = 1.4826  # of normally distributed values
 _MIN_LOG_SPREAD = 0.1  # a tenth of the counts; keeps half of the cells from falling where all are alike
