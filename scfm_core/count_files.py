@@ -209,17 +209,19 @@ def _read_pieces(
     out = np.empty(pointers[-1], dtype=_header(path).dtype)
     order = np.flatnonzero(lengths)
     order = order[np.argsort(starts[order], kind="stable")]
-    for chosen in _close_together(order, starts, lengths, out.dtype.itemsize):
-        start = int(starts[chosen[0]])
-        values = read_values(path, start, int((starts[chosen] + lengths[chosen]).max()))
-        if len(chosen) == 1:
-            out[pointers[chosen[0]] : pointers[chosen[0] + 1]] = values
-        else:
-            n, before = lengths[chosen], np.cumsum(lengths[chosen]) - lengths[chosen]
-            inner = np.arange(n.sum())
-            out[np.repeat(pointers[chosen] - before, n) + inner] = values[
-                np.repeat(starts[chosen] - start - before, n) + inner
-            ]
+    header = _header(path)
+    with path.open("rb", buffering=0) as file:
+        for chosen in _close_together(order, starts, lengths, header.dtype.itemsize):
+            start, stop = int(starts[chosen[0]]), int((starts[chosen] + lengths[chosen]).max())
+            alone = len(chosen) == 1
+            values = out[pointers[chosen[0]] :][: stop - start] if alone else np.empty(stop - start, header.dtype)
+            file.seek(header.offset + start * header.dtype.itemsize)
+            file.readinto(values.view(np.uint8))
+            if not alone:
+                n, before = lengths[chosen], np.cumsum(lengths[chosen]) - lengths[chosen]
+                inner = np.arange(n.sum())
+                where = np.repeat(starts[chosen] - start - before, n) + inner
+                out[np.repeat(pointers[chosen] - before, n) + inner] = values[where]
     return out
 
 

@@ -106,6 +106,32 @@ class Dataset:
         """Return the cell table, one row per cell, indexed by the cell's name."""
         return pd.read_parquet(self.path / "cells.parquet")
 
+    @property
+    def cell_columns(self) -> tuple[str, ...]:
+        """Names of the columns of the cell table; nothing else of it is read."""
+        return _cell_columns(self.path)
+
+    def cell_column(self, name: str) -> "pd.Series[Any]":
+        """Read one column of the cell table, indexed by the position of the cell; the names of cells are not read.
+
+        Raises
+        ------
+        DatasetError
+            If there is no such column.
+        """
+        if name not in self.cell_columns:
+            msg = f"The cell table has no column {name!r}. Its columns: {', '.join(self.cell_columns) or 'none'}."
+            raise DatasetError(msg, "unknown-column")
+        import pyarrow.parquet as pq
+
+        table: pd.DataFrame = pq.read_table(self.path / "cells.parquet", columns=[name]).to_pandas()
+        return table[name].reset_index(drop=True)
+
+    @property
+    def cells_per_gene(self) -> NDArray[np.int64]:
+        """In how many cells each gene is expressed, shape ``(n_genes,)``."""
+        return np.diff(mapped_array(self.path / "by_gene_indptr.npy"))
+
     def counts(self, cells: slice | NDArray[np.integer[Any]] = slice(None)) -> CellCounts:
         """Read the counts of some cells; only those rows are read from disk.
 
@@ -426,6 +452,15 @@ def _content_hash(new: NewDataset, folder: Path, cells: pd.DataFrame) -> str:
 def _manifest(folder: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     return manifest
+
+
+@lru_cache(maxsize=64)
+def _cell_columns(folder: Path) -> tuple[str, ...]:
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(folder / "cells.parquet")
+    index = schema.pandas_metadata["index_columns"]
+    return tuple(name for name in schema.names if name not in index)
 
 
 @lru_cache(maxsize=64)

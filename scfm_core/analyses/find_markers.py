@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csc_matrix, csr_matrix
 
-from scfm_core.analyses.grouping import Grouping, group_labels, in_reading_order
-from scfm_core.analyses.rank_genes import REST, Comparison, Test, rank_scores
+from scfm_core.analyses.grouping import Grouping, group_codes, in_reading_order
+from scfm_core.analyses.rank_genes import REST, Comparison, Test, compare_genes
 from scfm_core.analyses.read_expression import normalised_genes
+from scfm_core.count_files import cut_lines
 from scfm_core.dataset import Dataset
 from scfm_core.errors import RequestError
 from scfm_core.request import Context, Request
@@ -22,7 +22,8 @@ from scfm_core.request import Context, Request
 PSEUDO_COUNT = 1.0  # counts per 10,000
 MIN_CELLS_OF_GENE = 3
 MIN_CELLS_OF_GROUP = 2
-_VALUES_PER_CHUNK = 6_000_000  # cells x genes; ranked densely, about a second
+_COUNTS_PER_PIECE = 60_000_000  # stored counts; about a second on one core
+_COUNTS_AT_ONCE = 4_000_000  # of these are in the memory of one thread
 _STATISTICS = ("score", "p_value", "share_in", "share_out", "mean_in", "mean_out")
 COLUMNS = (
     "group",
@@ -80,6 +81,7 @@ class FindMarkers(Request[Markers]):
     method: Test = "wilcoxon"
     reference: str = REST
 
+    version: ClassVar[int] = 2  # scores are no longer rounded to float32 since then
     result_type: ClassVar[type] = Markers
 
     def __post_init__(self) -> None:
@@ -89,21 +91,21 @@ class FindMarkers(Request[Markers]):
 
     def run(self, context: Context) -> Markers:
         """See `Request.run`."""
-        labels = group_labels(context, self.dataset, self.grouping)
-        groups = _groups_to_test(context, labels, self.reference)
-        size = max(1, min(2000, _VALUES_PER_CHUNK // self.dataset.n_cells))
-        spans = [(start, min(start + size, self.dataset.n_genes)) for start in range(0, self.dataset.n_genes, size)]
-        compare = partial(_compare_genes, self.dataset, Comparison(labels, groups, self.reference), self.method)
-        step = f"Comparing {len(groups)} group{'s' if len(groups) > 1 else ''} by {self.method}"
-        sizes = [stop - start for start, stop in spans]
-        parts = list(context.map(compare, spans, step=step, sizes=sizes, unit="genes"))
-        joined = {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
-        n_tested = len(joined["gene"])
-        if n_tested == 0:
-            msg = f"Expected genes that at least {MIN_CELLS_OF_GENE} cells express, found none among {sum(sizes):,}."
+        names, codes = group_codes(context, self.dataset, self.grouping)
+        groups = _groups_to_test(context, names, codes, self.reference)
+        comparison = Comparison.of(names, codes, groups, reference=self.reference)
+        held = self.dataset.cells_per_gene
+        genes = np.flatnonzero(held >= MIN_CELLS_OF_GENE)
+        if len(genes) == 0:
+            msg = f"Expected genes that at least {MIN_CELLS_OF_GENE} cells express, found none among {len(held):,}."
             raise RequestError(msg, "no-genes")
-        context.log(f"{n_tested:,} of {sum(sizes):,} genes are expressed in at least {MIN_CELLS_OF_GENE} cells")
-        return Markers(_table(self.dataset, Comparison(labels, groups, self.reference), joined))
+        context.log(f"{len(genes):,} of {len(held):,} genes are expressed in at least {MIN_CELLS_OF_GENE} cells")
+        pieces = [genes[start:stop] for start, stop in cut_lines(_pointers(held[genes]), _COUNTS_PER_PIECE)]
+        step = f"Comparing {len(groups)} group{'s' if len(groups) > 1 else ''} by {self.method}"
+        compare = partial(_compare, self.dataset, comparison, self.method)
+        parts = list(context.map(compare, pieces, step=step, sizes=[len(piece) for piece in pieces], unit="genes"))
+        found = {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
+        return Markers(_table(self.dataset, comparison, genes, found))
 
 
 def top_markers(
@@ -144,9 +146,11 @@ def adjusted_p_values(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
     return adjusted
 
 
-def _groups_to_test(context: Context, labels: NDArray[np.str_], reference: str) -> tuple[str, ...]:
-    names, counts = np.unique(labels[labels != ""], return_counts=True)
-    sizes = dict(zip(names.tolist(), counts.tolist(), strict=True))
+def _groups_to_test(
+    context: Context, names: tuple[str, ...], codes: NDArray[np.integer[Any]], reference: str
+) -> tuple[str, ...]:
+    counts = np.bincount(codes[codes >= 0], minlength=len(names))
+    sizes = {name: int(count) for name, count in zip(names, counts, strict=True) if count}
     if reference != REST and reference not in sizes:
         msg = f"No group is called {reference!r}. Compare with 'rest' or one of: {', '.join(in_reading_order(sizes))}."
         raise RequestError(msg, "unknown-reference")
@@ -155,13 +159,13 @@ def _groups_to_test(context: Context, labels: NDArray[np.str_], reference: str) 
     for name in in_reading_order(sizes):
         if name == reference:
             continue
-        n_out = len(labels) - sizes[name] if reference == REST else sizes[reference]
+        n_out = len(codes) - sizes[name] if reference == REST else sizes[reference]
         (groups if min(sizes[name], n_out) >= MIN_CELLS_OF_GROUP else skipped).append(name)
     if not groups:
         found = ", ".join(f"{name!r} ({sizes[name]:,})" for name in in_reading_order(sizes)[:12]) or "no group at all"
         msg = (
             f"Expected a group of at least {MIN_CELLS_OF_GROUP} cells and as many cells to compare it with, among "
-            f"{len(labels):,} cells; found {found}. Choose a column or selections with more cells on both sides."
+            f"{len(codes):,} cells; found {found}. Choose a column or selections with more cells on both sides."
         )
         raise RequestError(msg, "nothing-to-compare")
     if skipped:
@@ -169,44 +173,39 @@ def _groups_to_test(context: Context, labels: NDArray[np.str_], reference: str) 
     return tuple(groups)
 
 
-def _compare_genes(
-    dataset: Dataset, comparison: Comparison, method: Test, span: tuple[int, int]
-) -> dict[str, NDArray[Any]]:
-    """Return ``gene``, positions of the tested genes, and each statistic of shape ``(n_groups, n_tested)``."""
-    positions = np.arange(*span)
-    normalised = normalised_genes(dataset, positions)
-    held = np.diff(normalised.indptr) >= MIN_CELLS_OF_GENE
-    positions, normalised = positions[held], normalised[:, held]
-    inside, outside = comparison.inside(), comparison.outside()
-    if len(positions) == 0:
-        return {"gene": positions, **{name: np.empty((len(inside), 0)) for name in _STATISTICS}}
-    n_in, n_out = inside.sum(axis=1, keepdims=True), outside.sum(axis=1, keepdims=True)
-    is_held = (normalised > 0).astype(np.float64)
-    score, p_value = rank_scores(normalised.log1p().astype(np.float32), comparison, method)
-    return {
-        "gene": positions,
-        "score": score,
-        "p_value": p_value,
-        "share_in": _sums(inside, is_held) / n_in,
-        "share_out": _sums(outside, is_held) / n_out,
-        "mean_in": _sums(inside, normalised) / n_in,
-        "mean_out": _sums(outside, normalised) / n_out,
-    }
+def _compare(
+    dataset: Dataset, comparison: Comparison, method: Test, genes: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
+    """Return what `compare_genes` does for some genes, given by position, read and compared on all cores."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from scfm_core.analyses.gene_tallies import N_THREADS
+
+    pointers = _pointers(dataset.cells_per_gene[genes])
+    spans = cut_lines(pointers, min(_COUNTS_AT_ONCE, int(pointers[-1]) // N_THREADS + 1))
+
+    def compare(span: tuple[int, int]) -> dict[str, NDArray[np.float64]]:
+        return compare_genes(normalised_genes(dataset, genes[slice(*span)]), comparison, method)
+
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        parts = list(pool.map(compare, spans))
+    return {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
 
 
-def _sums(masks: NDArray[np.bool_], values: csc_matrix) -> NDArray[np.float64]:
-    return np.asarray((csr_matrix(masks.astype(np.float64)) @ values).toarray())
+def _pointers(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(counts)])
 
 
-def _table(dataset: Dataset, comparison: Comparison, found: dict[str, NDArray[Any]]) -> pd.DataFrame:
+def _table(
+    dataset: Dataset, comparison: Comparison, genes: NDArray[np.int64], found: dict[str, NDArray[np.float64]]
+) -> pd.DataFrame:
     n_groups, n_genes = found["score"].shape
-    genes = found["gene"]
     columns = {
         "group": np.repeat(np.array(comparison.groups, dtype=object), n_genes),
         "gene_id": np.tile(np.array(dataset.gene_ids, dtype=object)[genes], n_groups),
         "symbol": np.tile(np.array(dataset.gene_symbols, dtype=object)[genes], n_groups),
-        "n_in": np.repeat(comparison.inside().sum(axis=1), n_genes),
-        "n_out": np.repeat(comparison.outside().sum(axis=1), n_genes),
+        "n_in": np.repeat(comparison.n_in, n_genes),
+        "n_out": np.repeat(comparison.n_out, n_genes),
         "p_adjusted": adjusted_p_values(found["p_value"]).ravel(),
         **{name: found[name].ravel() for name in _STATISTICS},
     }

@@ -154,11 +154,10 @@ def _reading_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
 
 
 def _codes_of_column(dataset: Dataset, column: str) -> tuple[tuple[str, ...], NDArray[np.integer[Any]]]:
-    cells = dataset.cells()
-    if column not in cells:
-        msg = f"The cell table has no column {column!r}. Its columns: {', '.join(cells.columns) or 'none'}."
+    if column not in dataset.cell_columns:
+        msg = f"The cell table has no column {column!r}. Its columns: {', '.join(dataset.cell_columns) or 'none'}."
         raise RequestError(msg, "unknown-column")
-    return _named_codes(cells[column])
+    return _named_codes(dataset.cell_column(column))
 
 
 def _named_codes(values: "pd.Series[Any]") -> tuple[tuple[str, ...], NDArray[np.integer[Any]]]:

@@ -1,0 +1,227 @@
+"""Ranks and moments of each gene in groups of cells, compiled; knows compressed columns and the group of each cell.
+
+Import it where it is used: numba is slow to start. Only entries above zero are looked at, so the time follows the
+number of stored counts. The functions let other threads run.
+"""
+
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_matrix
+
+N_THREADS: int = numba.config.NUMBA_NUM_THREADS
+_SLOT_BITS = 16  # of a key; above them stands the value
+_SLOT = (1 << _SLOT_BITS) - 1
+_DIGIT_BITS = 11  # at most: 2,048 counters fit the fastest cache
+MOST_SLOTS = _SLOT
+
+FunctionT = TypeVar("FunctionT")
+
+
+def _compiled(function: FunctionT) -> FunctionT:
+    return cast(FunctionT, numba.njit(nogil=True, cache=True)(function))
+
+
+def rank_columns(
+    values: csc_matrix, slots: NDArray[np.integer[Any]], n_slots: int, *, pool: int
+) -> dict[str, NDArray[np.float64]]:
+    """Return what rank sum tests need of each column.
+
+    Parameters
+    ----------
+    values
+        None negative, shape ``(n_rows, n_columns)``; they are compared as float32.
+    slots
+        Where each row belongs, 0 up to ``n_slots``; -1 for a row that takes no part; shape ``(n_rows,)``.
+    pool
+        -1: each slot's rows are ranked among all rows. A slot: each other one's are ranked among both.
+
+    Returns
+    -------
+    Each of shape ``(n_slots, n_columns)``: ``held`` (rows above zero), ``total`` (sum of the values), ``rank_sum`` (of
+    the rows of a slot, equal values sharing their mean rank) and ``ties`` (``sum(t**3 - t)`` over the sizes ``t`` of
+    sets of equal values among the rows that a slot is ranked with).
+    """
+    n_rows = _sizes(slots, n_slots)
+    shape = (values.shape[1], n_slots)
+    held, total, rank_sum, ties = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    _rank(_arrays(values), slots.astype(np.int32), n_rows, pool, held, total, rank_sum, ties)
+    return {"held": held.T, "total": total.T, "rank_sum": rank_sum.T, "ties": ties.T}
+
+
+def spread_of_columns(
+    values: csc_matrix, slots: NDArray[np.integer[Any]], n_slots: int
+) -> dict[str, NDArray[np.float64]]:
+    """Return what t tests need of each column; parameters as in `rank_columns`.
+
+    Returns
+    -------
+    Each of shape ``(n_slots, n_columns)``: ``held`` and ``total`` as in `rank_columns`; ``mean`` of ln(1 + value) over
+    the rows of a slot, and ``squares``, the sum of squared distances from it.
+    """
+    n_rows = _sizes(slots, n_slots)
+    shape = (values.shape[1], n_slots)
+    held, total, mean, squares = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    _spread(_arrays(values), np.log1p(values.data), slots.astype(np.int32), n_rows, held, total, mean, squares)
+    return {"held": held.T, "total": total.T, "mean": mean.T, "squares": squares.T}
+
+
+def _sizes(slots: NDArray[np.integer[Any]], n_slots: int) -> NDArray[np.float64]:
+    return np.bincount(slots[slots >= 0], minlength=n_slots).astype(np.float64)
+
+
+def _arrays(values: csc_matrix) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int64]]:
+    """Return the arrays of a matrix in the types that the functions below are compiled for, once."""
+    return (
+        np.asarray(values.data, dtype=np.float64),
+        np.asarray(values.indices, dtype=np.int32),
+        np.asarray(values.indptr, dtype=np.int64),
+    )
+
+
+@_compiled
+def _sorted(keys: Any, spare: Any, n: int) -> Any:
+    """Sort the first ``n`` keys by value, digit by digit; returns that of the two arrays that holds them."""
+    smallest = largest = keys[0] >> _SLOT_BITS
+    for entry in range(1, n):
+        smallest = min(smallest, keys[entry] >> _SLOT_BITS)
+        largest = max(largest, keys[entry] >> _SLOT_BITS)
+    n_bits = 0
+    while (largest - smallest) >> n_bits:
+        n_bits += 1
+    if n_bits == 0:
+        return keys
+    n_passes = (n_bits + _DIGIT_BITS - 1) // _DIGIT_BITS
+    digit_bits = (n_bits + n_passes - 1) // n_passes
+    places = np.empty(1 << digit_bits, dtype=np.int64)
+    for number in range(n_passes):
+        _one_pass(keys, spare, n, smallest, number * digit_bits, places)
+        keys, spare = spare, keys
+    return keys
+
+
+@_compiled
+def _one_pass(keys: Any, spare: Any, n: int, smallest: int, shift: int, places: Any) -> None:
+    mask = len(places) - 1
+    places[:] = 0
+    for entry in range(n):
+        places[(((keys[entry] >> _SLOT_BITS) - smallest) >> shift) & mask] += 1
+    place = 0
+    for digit in range(len(places)):
+        count = places[digit]
+        places[digit] = place
+        place += count
+    for entry in range(n):
+        digit = (((keys[entry] >> _SLOT_BITS) - smallest) >> shift) & mask
+        spare[places[digit]] = keys[entry]
+        places[digit] += 1
+
+
+@_compiled
+def _keys_of(values: Any, rows: Any, slots: Any, narrow: Any, keys: Any, held: Any, total: Any) -> int:
+    """Write value and slot of each entry into a key, add it to what its slot holds; returns how many take part."""
+    n = 0
+    for entry in range(len(values)):
+        slot = slots[rows[entry]]
+        if slot >= 0:
+            held[slot] += 1
+            total[slot] += values[entry]
+            narrow[n] = values[entry]
+            keys[n] = slot
+            n += 1
+    bits = narrow.view(np.int32)  # of positive numbers: in the order of the numbers
+    for entry in range(n):
+        keys[entry] |= np.int64(bits[entry]) << _SLOT_BITS
+    return n
+
+
+@_compiled
+def _rank_among_all(keys: Any, n: int, n_rows: Any, held: Any, rank_sum: Any, ties: Any) -> None:
+    below = n_rows.sum() - n  # the zeros
+    tied = below**3 - below
+    for slot in range(len(n_rows)):
+        rank_sum[slot] = (n_rows[slot] - held[slot]) * (below + 1) / 2
+    start = 0
+    while start < n:
+        stop = start + 1
+        while stop < n and keys[stop] >> _SLOT_BITS == keys[start] >> _SLOT_BITS:
+            stop += 1
+        size = float(stop - start)
+        for entry in range(start, stop):
+            rank_sum[keys[entry] & _SLOT] += below + (size + 1) / 2
+        tied += size**3 - size
+        below += size
+        start = stop
+    ties[:] = tied
+
+
+@_compiled
+def _rank_among_two(keys: Any, n: int, n_rows: Any, held: Any, pool: int, rank_sum: Any, ties: Any) -> None:
+    here, below = np.zeros(len(n_rows)), np.empty(len(n_rows))
+    for slot in range(len(n_rows)):  # the zeros
+        below[slot] = n_rows[slot] - held[slot]
+    for slot in range(len(n_rows)):
+        with_pool = below[slot] + below[pool]
+        rank_sum[slot] = below[slot] * (with_pool + 1) / 2
+        ties[slot] = with_pool**3 - with_pool
+    of_pool = 0.0
+    start = 0
+    while start < n:
+        stop = start
+        while stop < n and keys[stop] >> _SLOT_BITS == keys[start] >> _SLOT_BITS:
+            here[keys[stop] & _SLOT] += 1
+            stop += 1
+        alone = here[pool]
+        of_pool += alone**3 - alone
+        here[pool] = 0
+        for entry in range(start, stop):
+            slot = keys[entry] & _SLOT
+            own = here[slot]
+            if own > 0:
+                rank_sum[slot] += own * (below[slot] + below[pool] + (own + alone + 1) / 2)
+                ties[slot] += (own + alone) ** 3 - own - (alone**3)
+                below[slot] += own
+                here[slot] = 0
+        below[pool] += alone
+        start = stop
+    for slot in range(len(n_rows)):
+        ties[slot] += of_pool
+
+
+@_compiled
+def _rank(columns: Any, slots: Any, n_rows: Any, pool: int, held: Any, total: Any, rank_sum: Any, ties: Any) -> None:
+    values, rows, indptr = columns
+    longest = 0
+    for column in range(len(indptr) - 1):
+        longest = max(longest, indptr[column + 1] - indptr[column])
+    narrow = np.empty(longest, dtype=np.float32)
+    keys, spare = np.empty(longest, dtype=np.int64), np.empty(longest, dtype=np.int64)
+    for column in range(len(indptr) - 1):
+        entries = slice(indptr[column], indptr[column + 1])
+        n = _keys_of(values[entries], rows[entries], slots, narrow, keys, held[column], total[column])
+        ordered = _sorted(keys, spare, n) if n > 0 else keys
+        if pool < 0:
+            _rank_among_all(ordered, n, n_rows, held[column], rank_sum[column], ties[column])
+        else:
+            _rank_among_two(ordered, n, n_rows, held[column], pool, rank_sum[column], ties[column])
+
+
+@_compiled
+def _spread(columns: Any, logs: Any, slots: Any, n_rows: Any, held: Any, total: Any, mean: Any, squares: Any) -> None:
+    values, rows, indptr = columns
+    for column in range(len(indptr) - 1):
+        for entry in range(indptr[column], indptr[column + 1]):
+            slot = slots[rows[entry]]
+            if slot >= 0:
+                held[column, slot] += 1
+                total[column, slot] += values[entry]
+                mean[column, slot] += logs[entry]
+        for slot in range(len(n_rows)):
+            mean[column, slot] /= max(n_rows[slot], 1.0)
+            squares[column, slot] = (n_rows[slot] - held[column, slot]) * mean[column, slot] ** 2
+        for entry in range(indptr[column], indptr[column + 1]):
+            slot = slots[rows[entry]]
+            if slot >= 0:
+                squares[column, slot] += (logs[entry] - mean[column, slot]) ** 2
