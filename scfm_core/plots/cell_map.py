@@ -34,6 +34,7 @@ MAX_ARROWS = 150
 _RARE = 50  # cells of a category that are drawn whatever its share
 _FULL_HOVER = 20_000  # above that many drawn cells only the first two columns are told
 METHOD_NAMES = {"umap": "UMAP", "tsne": "t-SNE"}
+EACH_POINT = "Each point is one cell; cells whose vectors are alike stand near each other."
 MAP_CAVEAT = (
     "Distances between groups, their sizes and the empty space between them are products of the {method} layout, not "
     "measurements; two groups that look apart may be close in the embedding. Check a pattern in the vectors or the "
@@ -272,17 +273,7 @@ class CellColours:
         if self.groups is None:
             title = self.title or "value"
             return Continuous(values=self.values[cells], scale=self.scale, limits=self.limits, title=title)
-        counts = self.groups.counts(counted)
-        present = np.flatnonzero(counts)
-        place = np.full(len(counts), -1)
-        place[present] = np.arange(len(present))
-        return Categories(
-            codes=place[self.groups.codes[cells]],
-            labels=tuple(self.groups.labels[number] for number in present),
-            colours=tuple(self.groups.colours[number] for number in present),
-            counts=tuple(int(counts[number]) for number in present),
-            title=self.groups.title,
-        )
+        return coloured_groups(self.groups, self.groups.codes[cells], counted)
 
     def sentence(self) -> str:
         """Say in a caption what the colours leave out or bring to the front."""
@@ -291,6 +282,29 @@ class CellColours:
         beyond = self.known & ((self.values < self.limits[0]) | (self.values > self.limits[1]))
         ends = "; the colour scale ends at the 99.5th percentile" if beyond.any() else ""
         return f"Large values are drawn on top{ends}."
+
+
+def coloured_groups(groups: Groups, codes: NDArray[np.int64], counted: NDArray[np.bool_]) -> Categories:
+    """Return the groups that have a counted cell as categories of points or of pixels.
+
+    Parameters
+    ----------
+    codes
+        Group of each point or pixel, -1 for none, of any shape.
+    counted
+        The cells that the legend counts, shape ``(n_cells,)``.
+    """
+    counts = groups.counts(counted)
+    present = np.flatnonzero(counts)
+    place = np.full(len(counts) + 1, -1)  # the last one stands for code -1
+    place[present] = np.arange(len(present))
+    return Categories(
+        codes=place[codes],
+        labels=tuple(groups.labels[number] for number in present),
+        colours=tuple(groups.colours[number] for number in present),
+        counts=tuple(int(counts[number]) for number in present),
+        title=groups.title,
+    )
 
 
 def read_colours(colour: "pd.Series[Any]") -> CellColours:
@@ -352,7 +366,7 @@ def _title(method: str, name: str, *, n_cells: int, n_chosen: int) -> str:
 
 
 def _caption(placed: NDArray[np.bool_], drawn: NDArray[np.bool_], colours: CellColours) -> str:
-    sentences = ["Each point is one cell; cells whose vectors are alike stand near each other.", colours.sentence()]
+    sentences = [EACH_POINT, colours.sentence()]
     sentences.append(drawn_sentence(int(drawn.sum()), int(placed.sum())))
     sentences.append(unplaced_sentence(placed))
     return " ".join(sentence for sentence in sentences if sentence)

@@ -61,7 +61,7 @@ def group_cells(values: "pd.Series[Any] | NDArray[Any]") -> Groups:
         One per cell, shape ``(n_cells,)``. A categorical's unused categories count for the colours.
     """
     series = values if isinstance(values, pd.Series) else pd.Series(values)
-    names, codes = _named(series)
+    names, codes = named_groups(series)
     if len(names) <= MAX_CATEGORIES:
         colours = category_colours(names)
         shown = tuple(one_line(name, longest=40) for name in names)
@@ -84,7 +84,7 @@ def _title(series: "pd.Series[Any]") -> str:
     return "" if series.name is None else one_line(series.name)
 
 
-def _named(series: "pd.Series[Any]") -> tuple[list[str], NDArray[np.int64]]:
+def named_groups(series: "pd.Series[Any]") -> tuple[list[str], NDArray[np.int64]]:
     """Return the sorted names of the groups and the place of each cell's group among them, -1 for none."""
     if pd.api.types.is_integer_dtype(series.dtype):
         series = series.mask(series < 0)

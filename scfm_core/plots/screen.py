@@ -341,17 +341,22 @@ def _raster(drawing: _Drawing, mark: Raster) -> None:
     dx, dy = (x1 - x0) / n_columns, (y1 - y0) / n_rows
     place = {"x0": x0 + dx / 2, "dx": dx, "y0": y0 + dy / 2, "dy": dy}
     words = "%{customdata:,} cells in this pixel"
-    known: dict[str, Any] = {"customdata": mark.counts.astype(np.int32), "hoverongaps": False, "zsmooth": False}
+    known: dict[str, Any] = {"customdata": _small(mark.counts), "hoverongaps": False, "zsmooth": False}
     if isinstance(mark.colour, Continuous):
         own = "" if mark.colour.ticks is not None else f"<br>{safe_text(mark.colour.title)}: %{{z:.3g}}"
         known |= {"coloraxis": drawing.scale(mark.colour), "hovertemplate": words + own + "<extra></extra>"}
-        drawing.add(go.Heatmap(z=mark.colour.values, **place, **known))
+        drawing.add(go.Heatmap(z=mark.colour.values.astype(np.float32), **place, **known))
     else:
         _picture(drawing, mark, mark.colour)
         clear = {"colorscale": [[0, "rgba(0,0,0,0)"], [1, "rgba(0,0,0,0)"]], "showscale": False}
-        z = np.where(mark.colour.codes >= 0, 1.0, np.nan)
+        z = np.where(mark.colour.codes >= 0, 1.0, np.nan).astype(np.float32)
         drawing.add(go.Heatmap(z=z, **place, **known, **clear, hovertemplate=words + "<extra></extra>"))
     _lasso_grid(drawing, mark)
+
+
+def _small(counts: Any) -> Any:
+    """Return counts in as few bytes as hold them; plotly takes at most four."""
+    return counts.astype(np.uint16 if counts.max(initial=0) < 2**16 else np.uint32)
 
 
 def _picture(drawing: _Drawing, mark: Raster, colour: Categories) -> None:

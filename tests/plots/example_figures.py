@@ -20,7 +20,6 @@ from scfm_core.plots.figure import Figure
 from scfm_core.plots.gene_network import gene_network
 from scfm_core.plots.gene_screen import estimate_against_exact, first_genes, screen_volcano
 from scfm_core.plots.goal_volcano import goal_volcano
-from scfm_core.plots.markers import dot_plot, heat_map, marker_violins, volcano
 from scfm_core.plots.pair_matrix import pair_matrix
 from scfm_core.plots.perturbation import effect_bars, null_histogram
 from scfm_core.plots.quality import quality_scatter, quality_violins
@@ -29,6 +28,8 @@ from scfm_core.plots.validation import validation_bars
 from scfm_core.plots.value_spread import value_spread
 from tests.plots import example_results as results
 from tests.plots.example_results import perturbation
+from tests.plots.map_figures import map_figures
+from tests.plots.marker_figures import marker_figures
 
 HOSTILE = ("<img src=x onerror=alert(1)>", "$\\frac{1}{2}$ & <b>bold</b>", "line\nbreak\x00 %{x}", "日本 \u202e")
 N_CELLS = 90
@@ -69,16 +70,6 @@ THRESHOLDS = Thresholds(
     max_mitochondrial_share=0.08,
     max_doublet_score=0.3,
 )
-
-
-def marker_table() -> pd.DataFrame:
-    random = np.random.default_rng(4)
-    table = pd.DataFrame({"group": "B", "symbol": [f"GENE{place}" for place in range(300)]})
-    table["log2_fold_change"] = random.normal(0, 1.5, 300)
-    table["p_adjusted"] = np.minimum(1.0, 10.0 ** -(random.gamma(1, 4, 300) * np.abs(table["log2_fold_change"])))
-    table.loc[0, ["log2_fold_change", "p_adjusted"]] = [4.0, 0.0]
-    table.loc[1, "p_adjusted"] = np.nan
-    return table.assign(n_in=40, n_out=2660)
 
 
 def attention(n_shown: int = 50, n_tokens: int = 60, n_heads: int = 2) -> Attention:
@@ -169,7 +160,6 @@ def spread() -> Spread:
 def every_figure() -> dict[str, Figure]:
     places, types, values = coordinates(), cell_types(), expression()
     lyz = pd.Series(values[:, 2], name="LYZ, ln(1 + counts per 10,000)")
-    symbols = ("CD3D", "NKG7", "LYZ")
     by_type = cell_map(
         places, types, hover=pd.DataFrame({"cell": types.index, "type": types}), selected=places[:, 0] > 0
     )
@@ -181,11 +171,6 @@ def every_figure() -> dict[str, Figure]:
         "quality scatter": quality_scatter(quality_table(), THRESHOLDS),
         "quality violins": quality_violins(quality_table(), "total_counts", THRESHOLDS),
         "shares": quality_violins(quality_table(), "mitochondrial_share", THRESHOLDS),
-        "dot plot": dot_plot(values, symbols, types),
-        "violins": marker_violins(values, symbols, types),
-        "heat map": heat_map(values, symbols, types),
-        "heat map of cells": heat_map(values, symbols, types, rows="cells", standardise=False),
-        "volcano": volcano(marker_table(), "B"),
         "effects": effect_bars(perturbation()),
         "null": null_histogram(perturbation(), "LYZ", "NK"),
         "first genes": first_genes(gene_screen()),
@@ -199,7 +184,7 @@ def every_figure() -> dict[str, Figure]:
         "spread of values": value_spread(spread(), column="score"),
         "attention": attention_map(attention()),
         "attention of a head": attention_map(attention(12, 12), head=2, where="Layer 3, cell AAAC-1"),
-    } | edit_figures()
+    } | edit_figures() | marker_figures() | map_figures()
 
 
 def edit_figures() -> dict[str, Figure]:
