@@ -210,7 +210,7 @@ class Raster:
         table = [[int(colour[start : start + 2], 16) for start in (1, 3, 5)] for colour in colours]
         known = self.colour.codes >= 0
         pixels = np.zeros((*known.shape, 4), dtype=np.uint8)
-        pixels[known, :3] = np.array(table, dtype=np.uint8)[self.colour.codes[known]]
+        pixels[known, :3] = np.array(table, dtype=np.uint8).reshape(-1, 3)[self.colour.codes[known]]
         opacity = np.ones(known.shape) if self.opacity is None else self.opacity
         pixels[known, 3] = np.rint(255 * np.clip(opacity[known], 0, 1)).astype(np.uint8)
         return pixels

@@ -93,7 +93,7 @@ def count_groups(grid: PixelGrid, places: FloatArray, codes: NDArray[np.integer[
         return np.zeros((grid.n_rows, grid.n_columns, 0), dtype=np.uint32)
     known = np.asarray(codes) >= 0
     names = [str(number) for number in range(n_groups)]
-    groups = pd.Categorical.from_codes(np.asarray(codes)[known], categories=names)
+    groups = pd.Categorical.from_codes(np.asarray(codes, dtype=np.int64)[known], categories=pd.Index(names))
     return np.asarray(_aggregate(grid, places[known], {"group": groups}, by("group", count())), dtype=np.uint32)
 
 
