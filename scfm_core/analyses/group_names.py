@@ -26,8 +26,9 @@ def groups_of(labels: NDArray[np.str_]) -> dict[str, int]:
 
 
 def group_table(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
-    """Return one row per group, with the columns of `GROUP_COLUMNS`."""
-    return pd.DataFrame(list(rows), columns=list(GROUP_COLUMNS))
+    """Return one row per group: the columns of `GROUP_COLUMNS`, then what else the rows hold."""
+    more = [name for name in (rows[0] if rows else {}) if name not in GROUP_COLUMNS]
+    return pd.DataFrame(list(rows), columns=[*GROUP_COLUMNS, *more])
 
 
 def names_of_cells(labels: NDArray[np.str_], groups: pd.DataFrame) -> NDArray[np.str_]:
