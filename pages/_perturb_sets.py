@@ -1,5 +1,6 @@
-"""Lets gene sets be chosen: a file of one's own, the markers of this dataset, or a library from the network."""
+"""Lets gene sets be chosen: a file, the markers of this dataset, or a library from the network."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from scfm_core.errors import ScfmError
 from scfm_core.gene_sets import GeneSets, fetch_gene_sets, read_gmt
 
 OWN_FILE, MARKERS, LIBRARY = "A file (GMT)", "Markers of this dataset", "A library online"
+_UPLOADED = "One of your own"
 _KNOWN_LIBRARIES = ("MSigDB_Hallmark_2020", "GO_Biological_Process_2023", "Reactome_2022", "KEGG_2021_Human")
 
 
@@ -30,6 +32,9 @@ def choose_sets(dataset: Dataset, key: str) -> GeneSets | None:
 def choose_file(key: str) -> GeneSets | None:
     """Let a file of gene sets be given; what was read last stays."""
     kept = f"{key}:gmt-read"
+    path = _choose_server_file(key)
+    if path is not None:
+        return _read_server_file(path)
     file = st.file_uploader(
         "Gene sets (GMT)", type=["gmt", "txt"], key=f"{key}:gmt", max_upload_size=20,
         help="One set a line: name, description, then its genes by symbol, with tabs between.",
@@ -47,6 +52,33 @@ def choose_file(key: str) -> GeneSets | None:
     if sets is not None:
         st.caption(f"{plain(sets.name)}: {counted(len(sets.sets), 'set')}.")
     return sets
+
+
+def _choose_server_file(key: str) -> Path | None:
+    """Let a file of gene sets in the server's data folder be chosen, where it holds one; None for one of one's own."""
+    named = os.environ.get("SCFM_DATA_FOLDER")
+    folder = Path(named).expanduser().resolve() if named else None
+    found = sorted(folder.glob("*.gmt")) if folder is not None else []
+    files = {path.name: path for path in found if path.resolve().parent == folder}
+    if not files:
+        return None
+    chosen = st.selectbox("File", [_UPLOADED, *files], key=f"{key}:on-server", persist_state="session")
+    return files.get(chosen)
+
+
+def _read_server_file(path: Path) -> GeneSets | None:
+    try:
+        sets = _read_once(path, path.stat().st_mtime_ns)
+    except ScfmError as error:
+        show_error(error)
+        return None
+    st.caption(f"{plain(sets.name)}: {counted(len(sets.sets), 'set')}.")
+    return sets
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _read_once(path: Path, stamp: int) -> GeneSets:
+    return read_gmt(path)
 
 
 def _choose_library(key: str) -> GeneSets | None:

@@ -15,6 +15,7 @@ from scfm_core.errors import RequestError
 from scfm_core.request import Context, Request
 
 _COUNTS_PER_CHUNK = 20_000_000  # not zero; about a second
+_LEAST_GENES_OF_BIN = 10
 UNIT = "mean ln(1 + counts per 10,000) above like genes"
 
 
@@ -57,7 +58,7 @@ class ScoreGeneSet(Request[SetScores]):
     reference_size
         Genes drawn per bin.
     n_bins
-        Bins of like expression.
+        Bins of like expression; fewer where a bin would hold fewer than 10 genes.
 
     Raises
     ------
@@ -133,7 +134,7 @@ def draw_reference(means: NDArray[np.float64], genes: NDArray[np.int64], asked: 
         If no gene outside of the set is drawn (code "no-reference").
     """
     random = np.random.RandomState(asked.seed)  # scanpy's generator
-    bins = bins_of_like_expression(means, max(round(len(means) / (asked.n_bins - 1)), 1))
+    bins = bins_of_like_expression(means, max(round(len(means) / (asked.n_bins - 1)), _LEAST_GENES_OF_BIN))
     drawn: set[int] = set()
     for number in np.unique(bins[genes]):
         alike = np.flatnonzero(bins == number)
