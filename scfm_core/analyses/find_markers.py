@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scfm_core.analyses.grouping import Grouping, group_codes, in_reading_order
-from scfm_core.analyses.rank_genes import REST, Comparison, Test, compare_genes
-from scfm_core.analyses.read_expression import normalised_genes
+from scfm_core.analyses.rank_genes import MOST_GROUPS, REST, Comparison, Test, compare_genes
+from scfm_core.analyses.read_expression import scale_to_depth
 from scfm_core.count_files import cut_lines
 from scfm_core.dataset import Dataset
 from scfm_core.errors import RequestError
@@ -23,7 +23,7 @@ PSEUDO_COUNT = 1.0  # counts per 10,000
 MIN_CELLS_OF_GENE = 3
 MIN_CELLS_OF_GROUP = 2
 _COUNTS_PER_PIECE = 60_000_000  # stored counts; about a second on one core
-_COUNTS_AT_ONCE = 4_000_000  # of these are in the memory of one thread
+_COUNTS_AT_ONCE = 1_000_000  # of these are in the memory of one thread
 _STATISTICS = ("score", "p_value", "share_in", "share_out", "mean_in", "mean_out")
 COLUMNS = (
     "group",
@@ -168,9 +168,17 @@ def _groups_to_test(
             f"{len(codes):,} cells; found {found}. Choose a column or selections with more cells on both sides."
         )
         raise RequestError(msg, "nothing-to-compare")
+    if len(groups) > MOST_GROUPS:
+        msg = f"Expected at most {MOST_GROUPS:,} groups, found {len(groups):,}. Choose a column with fewer values."
+        raise RequestError(msg, "too-many-groups")
     if skipped:
-        context.log(f"Left out, too few cells on one side of the comparison: {', '.join(skipped)}")
+        context.log(f"Left out, too few cells on one side of the comparison: {_listed(skipped)}")
     return tuple(groups)
+
+
+def _listed(names: list[str], most: int = 12) -> str:
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _compare(
@@ -182,10 +190,11 @@ def _compare(
     from scfm_core.analyses.gene_tallies import N_THREADS
 
     pointers = _pointers(dataset.cells_per_gene[genes])
+    scale = scale_to_depth(dataset)
     spans = cut_lines(pointers, min(_COUNTS_AT_ONCE, int(pointers[-1]) // N_THREADS + 1))
 
     def compare(span: tuple[int, int]) -> dict[str, NDArray[np.float64]]:
-        return compare_genes(normalised_genes(dataset, genes[slice(*span)]), comparison, method)
+        return compare_genes(dataset.counts_of_genes(genes[slice(*span)]), scale, comparison, method=method)
 
     with ThreadPoolExecutor(N_THREADS) as pool:
         parts = list(pool.map(compare, spans))

@@ -4,7 +4,7 @@ Import it where it is used: numba is slow to start. Only entries above zero are 
 number of stored counts. The functions let other threads run.
 """
 
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -15,7 +15,6 @@ N_THREADS: int = numba.config.NUMBA_NUM_THREADS
 _SLOT_BITS = 16  # of a key; above them stands the value
 _SLOT = (1 << _SLOT_BITS) - 1
 _DIGIT_BITS = 11  # at most: 2,048 counters fit the fastest cache
-MOST_SLOTS = _SLOT
 
 FunctionT = TypeVar("FunctionT")
 
@@ -24,60 +23,69 @@ def _compiled(function: FunctionT) -> FunctionT:
     return cast(FunctionT, numba.njit(nogil=True, cache=True)(function))
 
 
-def rank_columns(
-    values: csc_matrix, slots: NDArray[np.integer[Any]], n_slots: int, *, pool: int
-) -> dict[str, NDArray[np.float64]]:
+class Rows(NamedTuple):
+    """What is known of the rows of a matrix.
+
+    Attributes
+    ----------
+    scale
+        What the counts of each row are multiplied with, shape ``(n_rows,)``.
+    slots
+        Where each row belongs, from 0 on; -1 for a row that takes no part; shape ``(n_rows,)``.
+    sizes
+        How many rows belong to each slot, shape ``(n_slots,)``.
+    """
+
+    scale: NDArray[np.float64]
+    slots: NDArray[np.int16]
+    sizes: NDArray[np.int64]
+
+
+def rank_columns(counts: csc_matrix, rows: Rows, *, pool: int) -> dict[str, NDArray[np.float64]]:
     """Return what rank sum tests need of each column.
 
     Parameters
     ----------
-    values
-        None negative, shape ``(n_rows, n_columns)``; they are compared as float32.
-    slots
-        Where each row belongs, 0 up to ``n_slots``; -1 for a row that takes no part; shape ``(n_rows,)``.
+    counts
+        None negative, shape ``(n_rows, n_columns)``; scaled, they are compared as float32.
     pool
         -1: each slot's rows are ranked among all rows. A slot: each other one's are ranked among both.
 
     Returns
     -------
-    Each of shape ``(n_slots, n_columns)``: ``held`` (rows above zero), ``total`` (sum of the values), ``rank_sum`` (of
-    the rows of a slot, equal values sharing their mean rank) and ``ties`` (``sum(t**3 - t)`` over the sizes ``t`` of
-    sets of equal values among the rows that a slot is ranked with).
+    Each of shape ``(n_slots, n_columns)``: ``held`` (rows above zero), ``total`` (sum of the scaled counts),
+    ``rank_sum`` (of the rows of a slot, equal values sharing their mean rank) and ``ties`` (``sum(t**3 - t)`` over the
+    sizes ``t`` of sets of equal values among the rows that a slot is ranked with).
     """
-    n_rows = _sizes(slots, n_slots)
-    shape = (values.shape[1], n_slots)
+    columns, sizes = _arrays(counts), rows.sizes.astype(np.float64)
+    shape = (counts.shape[1], len(sizes))
     held, total, rank_sum, ties = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    _rank(_arrays(values), slots.astype(np.int32), n_rows, pool, held, total, rank_sum, ties)
+    _rank(columns, rows.scale, rows.slots, sizes, pool, held, total, rank_sum, ties)
     return {"held": held.T, "total": total.T, "rank_sum": rank_sum.T, "ties": ties.T}
 
 
-def spread_of_columns(
-    values: csc_matrix, slots: NDArray[np.integer[Any]], n_slots: int
-) -> dict[str, NDArray[np.float64]]:
+def spread_of_columns(counts: csc_matrix, rows: Rows) -> dict[str, NDArray[np.float64]]:
     """Return what t tests need of each column; parameters as in `rank_columns`.
 
     Returns
     -------
-    Each of shape ``(n_slots, n_columns)``: ``held`` and ``total`` as in `rank_columns`; ``mean`` of ln(1 + value) over
-    the rows of a slot, and ``squares``, the sum of squared distances from it.
+    Each of shape ``(n_slots, n_columns)``: ``held`` and ``total`` as in `rank_columns`; ``mean`` of ln(1 + scaled
+    count) over the rows of a slot, and ``squares``, the sum of squared distances from it.
     """
-    n_rows = _sizes(slots, n_slots)
-    shape = (values.shape[1], n_slots)
+    columns, sizes = _arrays(counts), rows.sizes.astype(np.float64)
+    shape = (counts.shape[1], len(sizes))
     held, total, mean, squares = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    _spread(_arrays(values), np.log1p(values.data), slots.astype(np.int32), n_rows, held, total, mean, squares)
+    scaled = columns[0] * rows.scale[columns[1]]
+    _spread((scaled, *columns[1:]), np.log1p(scaled), rows.slots, sizes, held, total, mean, squares)
     return {"held": held.T, "total": total.T, "mean": mean.T, "squares": squares.T}
 
 
-def _sizes(slots: NDArray[np.integer[Any]], n_slots: int) -> NDArray[np.float64]:
-    return np.bincount(slots[slots >= 0], minlength=n_slots).astype(np.float64)
-
-
-def _arrays(values: csc_matrix) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int64]]:
+def _arrays(counts: csc_matrix) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int64]]:
     """Return the arrays of a matrix in the types that the functions below are compiled for, once."""
     return (
-        np.asarray(values.data, dtype=np.float64),
-        np.asarray(values.indices, dtype=np.int32),
-        np.asarray(values.indptr, dtype=np.int64),
+        np.asarray(counts.data, dtype=np.float64),
+        np.asarray(counts.indices, dtype=np.int32),
+        np.asarray(counts.indptr, dtype=np.int64),
     )
 
 
@@ -120,15 +128,16 @@ def _one_pass(keys: Any, spare: Any, n: int, smallest: int, shift: int, places: 
 
 
 @_compiled
-def _keys_of(values: Any, rows: Any, slots: Any, narrow: Any, keys: Any, held: Any, total: Any) -> int:
+def _keys_of(counts: Any, rows: Any, scale: Any, slots: Any, narrow: Any, keys: Any, held: Any, total: Any) -> int:
     """Write value and slot of each entry into a key, add it to what its slot holds; returns how many take part."""
     n = 0
-    for entry in range(len(values)):
+    for entry in range(len(counts)):
         slot = slots[rows[entry]]
         if slot >= 0:
+            value = counts[entry] * scale[rows[entry]]
             held[slot] += 1
-            total[slot] += values[entry]
-            narrow[n] = values[entry]
+            total[slot] += value
+            narrow[n] = value
             keys[n] = slot
             n += 1
     bits = narrow.view(np.int32)  # of positive numbers: in the order of the numbers
@@ -191,8 +200,10 @@ def _rank_among_two(keys: Any, n: int, n_rows: Any, held: Any, pool: int, rank_s
 
 
 @_compiled
-def _rank(columns: Any, slots: Any, n_rows: Any, pool: int, held: Any, total: Any, rank_sum: Any, ties: Any) -> None:
-    values, rows, indptr = columns
+def _rank(
+    columns: Any, scale: Any, slots: Any, n_rows: Any, pool: int, held: Any, total: Any, rank_sum: Any, ties: Any
+) -> None:
+    counts, rows, indptr = columns
     longest = 0
     for column in range(len(indptr) - 1):
         longest = max(longest, indptr[column + 1] - indptr[column])
@@ -200,7 +211,7 @@ def _rank(columns: Any, slots: Any, n_rows: Any, pool: int, held: Any, total: An
     keys, spare = np.empty(longest, dtype=np.int64), np.empty(longest, dtype=np.int64)
     for column in range(len(indptr) - 1):
         entries = slice(indptr[column], indptr[column + 1])
-        n = _keys_of(values[entries], rows[entries], slots, narrow, keys, held[column], total[column])
+        n = _keys_of(counts[entries], rows[entries], scale, slots, narrow, keys, held[column], total[column])
         ordered = _sorted(keys, spare, n) if n > 0 else keys
         if pool < 0:
             _rank_among_all(ordered, n, n_rows, held[column], rank_sum[column], ties[column])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.sparse import csc_matrix
 
 Test = Literal["wilcoxon", "t-test"]
 REST = "rest"
+MOST_GROUPS = 10_000
 _SAME = 1e-9  # differences below this share of a mean come from rounding
 
 
@@ -30,7 +32,7 @@ class Comparison:
 
     groups: tuple[str, ...]
     reference: str
-    slots: NDArray[np.integer[Any]]
+    slots: NDArray[np.int16]
 
     @classmethod
     def of(
@@ -43,66 +45,69 @@ class Comparison:
         names, codes
             All groups, and the position of each cell's group among them, -1 for none, shape ``(n_cells,)``.
         groups
-            Those of ``names`` to test.
+            Those of ``names`` to test, at most `MOST_GROUPS`.
         """
         beside = {name: len(groups) if reference == REST else -1 for name in names}
         known = beside | {name: slot for slot, name in enumerate(groups)}
         if reference != REST:
             known[reference] = len(groups)
         of_none = len(groups) if reference == REST else -1
-        dtype = np.int16 if len(groups) < np.iinfo(np.int16).max else np.int32  # it travels with each piece of work
-        slots = np.array([*(known[name] for name in names), of_none], dtype=dtype)[codes]
+        slots = np.array([*(known[name] for name in names), of_none], dtype=np.int16)[codes]
         return cls(groups, reference, slots)
 
     @property
     def n_in(self) -> NDArray[np.int64]:
         """Cells in each group, shape ``(n_groups,)``."""
-        return self._sizes[:-1]
+        return self.sizes[:-1]
 
     @property
     def n_out(self) -> NDArray[np.int64]:
         """Cells that each group is compared with, shape ``(n_groups,)``."""
         if self.reference == REST:
-            return self._sizes.sum() - self._sizes[:-1]
-        return np.repeat(self._sizes[-1], len(self.groups))
+            return self.sizes.sum() - self.sizes[:-1]
+        return np.repeat(self.sizes[-1], len(self.groups))
 
-    @property
-    def _sizes(self) -> NDArray[np.int64]:
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Cells in each slot, shape ``(n_groups + 1,)``."""
         return np.bincount(self.slots[self.slots >= 0], minlength=len(self.groups) + 1)
 
 
-def compare_genes(values: csc_matrix, comparison: Comparison, method: Test) -> dict[str, NDArray[np.float64]]:
+def compare_genes(
+    counts: csc_matrix, scale: NDArray[np.float64], comparison: Comparison, *, method: Test
+) -> dict[str, NDArray[np.float64]]:
     """Compare groups of cells in each gene.
 
     The ranks are exact at any size. Both tests look at entries above zero alone and count the zeros.
 
     Parameters
     ----------
-    values
-        Counts per 10,000, shape ``(n_cells, n_genes)``. The rank sum test compares them as float32, the t-test takes
-        ln(1 + values).
+    counts
+        Shape ``(n_cells, n_genes)``.
+    scale
+        What the counts of a cell are multiplied with, shape ``(n_cells,)``. The rank sum test compares the scaled
+        counts as float32, the t-test takes ln(1 + scaled count).
     method
         Wilcoxon's rank sum, with the correction for ties and without one for continuity; or Welch's t.
 
     Returns
     -------
     Each of shape ``(n_groups, n_genes)``: ``score`` (z, or t; 0 for a constant gene), ``p_value`` (two-sided),
-    ``share_in``, ``share_out`` (of cells that hold the gene), ``mean_in``, ``mean_out`` (of the values).
+    ``share_in``, ``share_out`` (of cells that hold the gene), ``mean_in``, ``mean_out`` (of the scaled counts).
 
     References
     ----------
     Hollander, Wolfe, Chicken 2014, Nonparametric Statistical Methods, Section 4.1; Welch 1947,
     doi:10.1093/biomet/34.1-2.28.
     """
-    from scfm_core.analyses.gene_tallies import rank_columns, spread_of_columns
+    from scfm_core.analyses.gene_tallies import Rows, rank_columns, spread_of_columns
 
-    n_slots = len(comparison.groups) + 1
+    rows = Rows(scale, comparison.slots, comparison.sizes)
     if method == "wilcoxon":
-        pool = -1 if comparison.reference == REST else n_slots - 1
-        tallies = rank_columns(values, comparison.slots, n_slots, pool=pool)
+        tallies = rank_columns(counts, rows, pool=-1 if comparison.reference == REST else len(comparison.groups))
         score, p_value = _rank_sum_tests(tallies, comparison)
     else:
-        tallies = spread_of_columns(values, comparison.slots, n_slots)
+        tallies = spread_of_columns(counts, rows)
         score, p_value = _t_tests(tallies, comparison)
     n_in, n_out = comparison.n_in[:, None], comparison.n_out[:, None]
     return {
@@ -157,10 +162,9 @@ def _joined(
     tallies: dict[str, NDArray[np.float64]], comparison: Comparison
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mean and standard deviation of the cells that each group is compared with, ``(n_groups, n_genes)``."""
-    sizes = np.bincount(comparison.slots[comparison.slots >= 0], minlength=len(comparison.groups) + 1)
     outside, n_out = _outside(comparison), comparison.n_out[:, None]
-    mean = (outside * sizes) @ tallies["mean"] / n_out
+    mean = (outside * comparison.sizes) @ tallies["mean"] / n_out
     squares = outside @ tallies["squares"]
     for group, slots in enumerate(outside):
-        squares[group] += (slots * sizes) @ (tallies["mean"] - mean[group]) ** 2
+        squares[group] += (slots * comparison.sizes) @ (tallies["mean"] - mean[group]) ** 2
     return mean, np.sqrt(squares / (n_out - 1))

@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
-from scipy.sparse import csc_matrix
 
+from scfm_core.analyses import find_markers
 from scfm_core.analyses.find_markers import COLUMNS, FindMarkers, Markers, top_markers
 from scfm_core.analyses.grouping import ByColumn, BySelections
 from scfm_core.cell_set import CellSet
@@ -114,11 +112,25 @@ def test_one_selection_against_all_other_cells(tiny_dataset: Dataset, shared_eng
     assert found[["n_in", "n_out"]].drop_duplicates().to_numpy().tolist() == [[20, 100]]
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10**6), st.integers(2, 30), st.integers(0, 4))
-def test_correction_for_ties_against_scipy(seed: int, n_rows: int, largest: int) -> None:
-    values = np.random.default_rng(seed).integers(0, largest + 1, (n_rows, 4)).astype(np.float32)
-    expected = [stats.tiecorrect(stats.rankdata(column)) for column in values.T]
+@pytest.mark.parametrize("method", ["wilcoxon", "t-test"])
+def test_the_size_of_the_pieces_changes_nothing(
+    tiny_dataset: Dataset, shared_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method
+) -> None:
+    question = FindMarkers(tiny_dataset, ByColumn("cell_type"), method, reference="B")
+    whole = shared_engine.compute(question).table
+    monkeypatch.setattr(find_markers, "_COUNTS_PER_PIECE", 5000)
+    monkeypatch.setattr(find_markers, "_COUNTS_AT_ONCE", 700)
+    engine = Engine(Store(tmp_path), ThreadExecutor(["cpu"]))
+    job = engine.submit(question)
+    pd.testing.assert_frame_equal(job.result().table, whole)
+    assert job.progress.total == whole["gene_id"].nunique()
+    engine.close()
+
+
+def test_more_groups_than_fit_are_refused(tmp_path: Path, shared_engine: Engine) -> None:
+    dataset = dataset_of(tmp_path, np.ones((20_002, 3), dtype=int), {"pair": np.arange(20_002) // 2})
+    with pytest.raises(RequestError, match="at most 10,000 groups, found 10,001"):
+        shared_engine.compute(FindMarkers(dataset, ByColumn("pair")))
 
 
 def test_p_values_are_uniform_where_labels_mean_nothing(tmp_path: Path, shared_engine: Engine) -> None:
