@@ -76,7 +76,7 @@ def colour_data(colours: MapColours, points: NDArray[np.float32]) -> dict[str, A
         middles = _middles(colours.codes, points, len(colours.labels))
         counts = np.bincount(colours.codes, minlength=NO_CODE + 1)
         entries = [
-            {"label": label, "colour": shade, "count": int(counts[place]), "x": middles[place][0], "y": middles[place][1]}
+            {"label": label, "colour": shade, "count": int(counts[place]), **middles[place]}
             for place, (label, shade) in enumerate(zip(colours.labels, colours.colours, strict=True))
         ]
         return {**common, "kind": "category", "entries": entries, "scale": [], "ticks": []}
@@ -108,15 +108,20 @@ def _steps(values: FloatArray, low: float, high: float) -> NDArray[np.uint8]:
     return np.where(known, np.rint(np.where(known, steps, 0)), NO_CODE).astype(np.uint8)
 
 
-def _middles(
-    codes: NDArray[np.uint8], points: NDArray[np.float32], n_labels: int
-) -> list[tuple[float | None, float | None]]:
-    """Return the median place of each category's cells; of at most 2,000 of them, which moves no name visibly."""
+def _middles(codes: NDArray[np.uint8], points: NDArray[np.float32], n_labels: int) -> list[dict[str, float | None]]:
+    """Return the median place of each category's cells, and how far half of them lie from it at most.
+
+    Computed from at most 2,000 cells of each, which moves no name visibly.
+    """
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(n_labels + 1))
-    middles: list[tuple[float | None, float | None]] = []
+    middles: list[dict[str, float | None]] = []
     for first, last in zip(starts[:-1], starts[1:], strict=True):
         cells = order[first:last][:: max(1, (last - first) // 2000)]
         own = points[cells][np.isfinite(points[cells, 0])]
-        middles.append((float(np.median(own[:, 0])), float(np.median(own[:, 1]))) if len(own) else (None, None))
+        if not len(own):
+            middles.append({"x": None, "y": None, "reach": None})
+            continue
+        x, y = (float(value) for value in np.median(own, axis=0))
+        middles.append({"x": x, "y": y, "reach": float(np.median(np.hypot(own[:, 0] - x, own[:, 1] - y)))})
     return middles

@@ -51,9 +51,10 @@ def choose_layout(dataset: Dataset) -> tuple[int, str, MapSettings]:
     """Let the number of maps, the column by which the first is split ("" for none), and their making be chosen."""
     left, middle, right = st.columns([1, 1.3, 1], gap="medium", vertical_alignment="bottom")
     with left:
+        split = st.session_state.get(split_key(dataset), WHOLE) != WHOLE
         n_views = st.segmented_control(
             "Maps side by side", range(1, MOST_VIEWS + 1), default=len(first_views(dataset)), required=True,
-            key=number_key(dataset), persist_state="session",
+            key=number_key(dataset), persist_state="session", disabled=split,
             help="Each map has its own embedding and its own colours. Cells selected on one light up on all.",
         )  # fmt: skip
     with middle:
@@ -62,7 +63,7 @@ def choose_layout(dataset: Dataset) -> tuple[int, str, MapSettings]:
             "First map split by", columns, key=split_key(dataset), persist_state="session",
             help="One small map for each value of a column, such as the batch: equal axes, the other cells in grey.",
         )  # fmt: skip
-    with right, st.popover("Kind of map, clusters, parameters", icon=":material/tune:", width="stretch"):
+    with right, st.popover("Map settings", icon=":material/tune:", width="stretch"):
         settings = map_settings(dataset)
         _choose_drawing()
     return int(n_views), "" if split_by == WHOLE else split_by, settings

@@ -73,12 +73,18 @@ export class Drawing {
   }
 }
 
+const SMALL = 14; // pixels; a name would hide a group that small, and stands above it
+
 /** Write the names of categories at their middles, as many as fit without covering each other. */
 export const labels = (box, entries, toScreen) => {
   box.replaceChildren();
   const { width, height } = box.getBoundingClientRect();
   const placed = entries
-    .map((entry) => ({ entry, at: toScreen(entry.x, entry.y) }))
+    .map((entry) => {
+      const [x, y] = toScreen(entry.x, entry.y);
+      const reach = Math.abs(toScreen(entry.x + entry.reach, entry.y)[0] - x);
+      return { entry, at: [x, reach < SMALL ? y - reach - SMALL : y] };
+    })
     .filter(({ at: [x, y] }) => x > 0 && y > 0 && x < width && y < height);
   const boxes = placed.map(({ entry, at: [x, y] }) => {
     const wide = Math.min(7.2 * entry.label.length + 8, 190);
