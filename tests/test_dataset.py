@@ -374,3 +374,55 @@ def test_a_subset_of_nothing_or_by_the_wrong_mask_is_refused(dataset, keep, code
     with pytest.raises(DatasetError) as caught:
         subset_dataset(dataset, keep, title="", note="")
     assert caught.value.code == code
+
+
+def _cut(matrix, *stops):
+    return (matrix[start:stop] for start, stop in zip((0, *stops), (*stops, N_CELLS), strict=True))
+
+
+@pytest.mark.parametrize("stops", [(), (1,), (5, 5, 20), tuple(range(1, N_CELLS))])
+def test_counts_in_pieces_are_the_same_dataset(dense, dataset, tmp_path, stops):
+    got = write_dataset(tmp_path, new_dataset(dense, matrix=_cut(csr_matrix(dense), *stops)))
+    assert got.identity == dataset.identity
+    assert sorted(path.name for path in got.path.iterdir()) == sorted(path.name for path in dataset.path.iterdir())
+    for file in dataset.path.glob("*.npy"):
+        assert (got.path / file.name).read_bytes() == file.read_bytes()
+
+
+def test_a_large_matrix_is_written_and_cut_in_pieces(dense, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("scfm_core.dataset._COUNTS_PER_PIECE", 20)
+    got = write_dataset(tmp_path, new_dataset(dense))
+    assert got.identity == dataset.identity
+    part = subset_dataset(got, np.arange(N_CELLS) % 2 == 0, title="half", note="every other cell")
+    np.testing.assert_array_equal(part.counts().matrix.toarray(), dense[::2])
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        lambda matrix: [matrix, matrix[:1]],
+        lambda matrix: [matrix[:-1]],
+        lambda matrix: [],
+        lambda matrix: [matrix[:3], matrix[3:, 1:]],
+    ],
+    ids=["too many cells", "too few cells", "none", "too few genes"],
+)
+def test_pieces_that_do_not_fit_are_refused_and_leave_nothing(dense, tmp_path, pieces):
+    with pytest.raises(DatasetError) as caught:
+        write_dataset(tmp_path, new_dataset(dense, matrix=pieces(csr_matrix(dense))))
+    assert caught.value.code == "shape-mismatch"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_column_of_the_cell_table(dense, tmp_path):
+    cells = new_dataset(dense).cells.assign(plate=pd.array([1, None] * 11 + [3], dtype="Int64"), cell="a column")
+    got = write_dataset(tmp_path, new_dataset(dense, cells=cells))
+    assert got.cell_columns == ("batch", "plate", "cell")
+    for name in got.cell_columns:
+        pd.testing.assert_series_equal(got.cell_column(name), got.cells()[name].reset_index(drop=True))
+    with pytest.raises(DatasetError, match="no column 'donor'. Its columns: batch, plate, cell"):
+        got.cell_column("donor")
+
+
+def test_cells_per_gene(dense, dataset):
+    np.testing.assert_array_equal(dataset.cells_per_gene, (dense > 0).sum(axis=0))
