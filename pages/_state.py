@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
+from pages._label_store import label_columns, labels_stamp
 from scfm_core.cell_set import CellSet
 from scfm_core.dataset import Dataset, Role, list_datasets
 from scfm_core.engine import Engine
@@ -123,15 +124,24 @@ def _cells(identity: str, _dataset: Dataset) -> pd.DataFrame:
     return _dataset.cells()
 
 
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _labelled_cells(identity: str, stamp: tuple[int, int], _dataset: Dataset) -> pd.DataFrame:
+    labels = {name: values.array for name, values in label_columns(_dataset).items()}
+    return _cells(identity, _dataset).assign(**labels)
+
+
 def cell_table(dataset: Dataset) -> pd.DataFrame:
-    """Return the cell table, read once; it is shared, so nothing may write to it."""
-    table: pd.DataFrame = _cells(dataset.identity, dataset)
+    """Return the cell table with the labels that people gave; it is shared, so nothing may write to it."""
+    stamp = labels_stamp(dataset)
+    table: pd.DataFrame = (
+        _labelled_cells(dataset.identity, stamp, dataset) if stamp[0] else _cells(dataset.identity, dataset)
+    )
     return table
 
 
 def grouping_columns(dataset: Dataset, *, most_groups: int = 60) -> list[str]:
-    """Return the columns that can tell cells apart into groups: those with a role first, then by name."""
-    table = cell_table(dataset)
+    """Return the columns of the file that can tell cells apart into groups: those with a role first, then by name."""
+    table: pd.DataFrame = _cells(dataset.identity, dataset)
     order: tuple[Role, ...] = ("cell_type", "condition", "batch", "donor")
     first = [dataset.roles[role] for role in order if dataset.roles.get(role) in table]
     rest = [name for name in table if name not in first and _tells_groups(table[name], most_groups)]

@@ -6,7 +6,7 @@ import os
 import uuid
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -31,7 +31,7 @@ class Act:
     id
         Names the act.
     time
-        UTC, ISO 8601 to the millisecond.
+        When it was written: UTC, ISO 8601 to the millisecond.
     act
         ``"column"``: made a column called ``label``. ``"rename"``: called the column ``label`` from then on.
         ``"delete"``: took the column away. ``"give"``: called the cells ``label``. ``"clear"``: took the label from the
@@ -49,9 +49,9 @@ class Act:
     """
 
     id: str
-    time: str
     author: str
     act: Kind
+    time: str = ""
     column: str = ""
     label: str = ""
     term: str = ""
@@ -102,7 +102,8 @@ class AnnotationLog:
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.folder / "log.lock", timeout=_LOCK_SECONDS):
-                acts = make(self.read())
+                time = datetime.now(UTC).isoformat(timespec="milliseconds")
+                acts = [replace(act, time=time) for act in make(self.read())]
                 self._append(b"".join(json.dumps(asdict(act), ensure_ascii=False).encode() + b"\n" for act in acts))
         except TimeoutError as error:
             msg = (
@@ -159,11 +160,6 @@ class AnnotationLog:
 def new_id() -> str:
     """Return a name for an act."""
     return uuid.uuid4().hex[:12]
-
-
-def now() -> str:
-    """Return the time as an act holds it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _row(line: bytes) -> dict[str, Any] | None:

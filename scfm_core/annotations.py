@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scfm_core.annotation_log import Act, AnnotationLog, Kind, new_id, now
+from scfm_core.annotation_log import Act, AnnotationLog, Kind, new_id
 from scfm_core.cell_set import CellSet
 from scfm_core.cell_types import cell_type
 from scfm_core.dataset import Dataset
@@ -131,6 +131,31 @@ class Annotations:
         """Do again what an author undid last, where the author did nothing else since."""
         self._change(lambda acts: replace(_draft(author, "redo"), of=_wanted(redoable(acts, author), "do again")))
 
+    def copy_to(self, part: "Annotations", kept: CellSet) -> None:
+        """Give the labels as they stand to a dataset that was made of some of these cells, in their order.
+
+        Each label keeps the name of who gave it last, and its term. Where the dataset has labels already, nothing is
+        copied.
+
+        Raises
+        ------
+        RequestError
+            If the dataset has another number of cells.
+        """
+        if len(kept) != part.dataset.n_cells or kept.n_cells != self.dataset.n_cells:
+            msg = (
+                f"Expected a dataset of {len(kept):,} cells, found {part.dataset.n_cells:,}. Take the one made of them."
+            )
+            raise RequestError(msg, "other-dataset")
+        if part.log.read():
+            return
+        for name, column in self.columns().items():
+            values = column.values[kept.mask].array
+            authors = {act.label: act.author for act in column.acts if act.act == "give"}
+            for label in pd.unique(values.dropna()):
+                cells = CellSet.from_mask(str(label), np.asarray(values == label))
+                part.give(name, str(label), cells, author=authors[label], term=column.terms.get(label, ""))
+
     def history(self) -> pd.DataFrame:
         """Return all acts, newest first.
 
@@ -160,7 +185,7 @@ class Annotations:
 
     def _check_names(self, acts: Sequence[Act]) -> None:
         names = _names(acts)
-        taken = set(map(str, self.dataset.cells().columns)) & set(names)
+        taken = set(self.dataset.cell_columns) & set(names)
         twice = sorted({name for name in names if names.count(name) > 1} | taken)
         if twice:
             msg = f"A column called {twice[0]!r} is there already. Choose another name."
@@ -204,7 +229,7 @@ class Annotations:
 
 
 def _draft(author: str, kind: Kind, *, label: str = "", term: str = "") -> Act:
-    return Act(id=new_id(), time=now(), author=_named(author, "author"), act=kind, label=label, term=term)
+    return Act(id=new_id(), author=_named(author, "author"), act=kind, label=label, term=term)
 
 
 def _wanted(act: Act | None, words: str) -> str:

@@ -87,6 +87,18 @@ def search_cell_types(text: str, *, most: int = 10) -> list[CellType]:
     return [term for _, term in ranked[:most]] if asked else []
 
 
+def is_called(term: CellType, text: str) -> bool:
+    """Say whether a text is a name of a term: its label, a synonym, or one of them in other words or order.
+
+    Examples
+    --------
+    >>> is_called(cell_type("CL:0000623"), "NK cells"), is_called(cell_type("CL:0000623"), "odd NK cells")
+    (True, False)
+    """
+    asked = _words(text)
+    return any(asked == words for _, words in _read(term.label, *term.synonyms))
+
+
 _Rank = tuple[int, int, int, int]
 _Name = tuple[str, frozenset[str]]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scfm_core.annotation_log import Act
 from scfm_core.annotations import FIRST_COLUMN, Annotations
 from scfm_core.cell_set import CellSet
-from scfm_core.dataset import Dataset, open_dataset
+from scfm_core.dataset import Dataset, open_dataset, subset_dataset
 from scfm_core.errors import DatasetError, RequestError
 from scfm_core.label_acts import columns_of, redoable, undoable
 from tests.analyses.planted import dataset_of
@@ -166,6 +166,25 @@ def test_history_tells_who_did_what(labels: Annotations) -> None:
     assert pd.to_datetime(table["time"]).is_monotonic_decreasing
 
 
+def test_labels_go_with_the_cells_of_a_subset(labels: Annotations, tmp_path: Path) -> None:
+    labels.give("mine", "NK", some(0, 1, 7), author="Ada", term="CL:0000623")
+    labels.give("mine", "odd", some(2), author="Ben")
+    labels.give("more", "last", some(9), author="Ben")
+    kept = some(1, 7, 8, 9)
+    part = subset_dataset(labels.dataset, kept.mask, title="part", note="")
+    theirs = Annotations.of(part, tmp_path / "labels")
+    labels.copy_to(theirs, kept)
+    assert called(theirs, "mine") == {"NK": [0, 1]}
+    assert called(theirs, "more") == {"last": [3]}
+    column = theirs.columns()["mine"]
+    assert (column.terms, column.authors) == ({"NK": "CL:0000623"}, ("Ada",))
+    n_acts = len(theirs.history())
+    labels.copy_to(theirs, kept)
+    assert len(theirs.history()) == n_acts
+    with pytest.raises(RequestError, match="dataset of 2 cells, found 4"):
+        labels.copy_to(theirs, some(1, 2))
+
+
 def test_a_line_that_was_cut_off_is_no_act(labels: Annotations) -> None:
     labels.give("mine", "one", some(0), author="Ada")
     path = labels.log.folder / "log.jsonl"
@@ -215,24 +234,24 @@ def test_several_processes_write_at_once(labels: Annotations, tmp_path: Path) ->
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(["give", "undo", "redo"]), max_size=30))
 def test_undo_and_redo_act_like_a_stack(steps: list[str]) -> None:
-    acts: list[Act] = [Act(id="column", time="", author="Ben", act="column", label="mine")]
+    acts: list[Act] = [Act(id="column", author="Ben", act="column", label="mine")]
     done: list[str] = []
     undone: list[str] = []
     for number, step in enumerate(steps):
         name = f"{number}"
         if step == "give":
-            acts.append(Act(id=name, time="", author="Ada", act="give", column="column", label=name))
+            acts.append(Act(id=name, author="Ada", act="give", column="column", label=name))
             done.append(name)
             undone.clear()
         elif step == "undo" and done:
             wanted = undoable(acts, "Ada")
             assert wanted is not None
-            acts.append(Act(id=name, time="", author="Ada", act="undo", of=wanted.id))
+            acts.append(Act(id=name, author="Ada", act="undo", of=wanted.id))
             undone.append(done.pop())
         elif step == "redo" and undone:
             wanted = redoable(acts, "Ada")
             assert wanted is not None
-            acts.append(Act(id=name, time="", author="Ada", act="redo", of=wanted.id))
+            acts.append(Act(id=name, author="Ada", act="redo", of=wanted.id))
             done.append(undone.pop())
         assert [act.label for act in columns_of(acts)[0].acts if act.act == "give"] == sorted(done, key=int)
         assert (undoable(acts, "Ada") is None) == (not done)

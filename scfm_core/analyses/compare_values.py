@@ -79,12 +79,11 @@ class CompareValues(Request[Spread]):
 
 
 def _numbers(dataset: Dataset, column: str) -> NDArray[np.float64]:
-    cells = dataset.cells()
-    if column not in cells or not pd.api.types.is_numeric_dtype(cells[column]):
-        known = ", ".join(str(name) for name in cells if pd.api.types.is_numeric_dtype(cells[name])) or "none"
-        msg = f"The cell table has no column of numbers called {column!r}. Those it has: {known}."
-        raise RequestError(msg, "unknown-column")
-    return cells[column].to_numpy(dtype=np.float64, na_value=np.nan)
+    values = dataset.cell_column(column)
+    if not pd.api.types.is_numeric_dtype(values):
+        msg = f"Expected numbers in column {column!r}, found {values.dtype}. Choose a column of numbers."
+        raise RequestError(msg, "not-numbers")
+    return values.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _described(name: str, values: NDArray[np.float64]) -> dict[str, object]:

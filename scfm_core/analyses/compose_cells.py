@@ -137,11 +137,7 @@ def _share(part: NDArray[np.int64], whole: Any) -> NDArray[np.float64]:
 
 
 def _codes_of_donors(dataset: Dataset, column: str) -> "pd.Categorical[Any]":
-    cells = dataset.cells()
-    if column not in cells:
-        msg = f"The cell table has no column {column!r}. Its columns: {', '.join(cells.columns) or 'none'}."
-        raise RequestError(msg, "unknown-column")
-    return pd.Categorical(cells[column].astype("category"))
+    return pd.Categorical(dataset.cell_column(column).astype("category"))
 
 
 def _per_donor(
