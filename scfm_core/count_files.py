@@ -216,7 +216,7 @@ def _read_pieces(
             alone = len(chosen) == 1
             values = out[pointers[chosen[0]] :][: stop - start] if alone else np.empty(stop - start, header.dtype)
             file.seek(header.offset + start * header.dtype.itemsize)
-            file.readinto(values.view(np.uint8))
+            file.readinto(values.data.cast("B"))
             if not alone:
                 n, before = lengths[chosen], np.cumsum(lengths[chosen]) - lengths[chosen]
                 inner = np.arange(n.sum())

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -130,7 +130,7 @@ class Dataset:
     @property
     def cells_per_gene(self) -> NDArray[np.int64]:
         """In how many cells each gene is expressed, shape ``(n_genes,)``."""
-        return np.diff(mapped_array(self.path / "by_gene_indptr.npy"))
+        return np.asarray(np.diff(mapped_array(self.path / "by_gene_indptr.npy")))
 
     def counts(self, cells: slice | NDArray[np.integer[Any]] = slice(None)) -> CellCounts:
         """Read the counts of some cells; only those rows are read from disk.
@@ -185,8 +185,8 @@ class NewDataset:
     Attributes
     ----------
     matrix
-        Counts, shape ``(n_cells, n_genes)``, non-negative whole numbers of any dtype. Or pieces of it, some ten
-        thousand cells each, one after the other, where the whole does not fit into memory.
+        Counts, shape ``(n_cells, n_genes)``, non-negative whole numbers of any dtype. Or any iterable over pieces
+        of it, some ten thousand cells each, one after the other, where the whole does not fit into memory.
     gene_ids, gene_symbols
         Length ``n_genes``; the ids are unique.
     cells
@@ -201,7 +201,7 @@ class NewDataset:
         Identity of the dataset whose cells these were chosen from; no part of the identity.
     """
 
-    matrix: csr_matrix | Iterable[csr_matrix]
+    matrix: csr_matrix
     gene_ids: tuple[str, ...]
     gene_symbols: tuple[str, ...]
     cells: pd.DataFrame
@@ -310,7 +310,7 @@ def _write_by_cell(stem: Path, new: NewDataset) -> NDArray[np.float64]:
     return found
 
 
-def _pieces(counts: csr_matrix | Iterable[csr_matrix]) -> Iterator[csr_matrix]:
+def _pieces(counts: csr_matrix) -> Iterator[csr_matrix]:
     """Yield counts some cells at a time."""
     if not issparse(counts):
         yield from counts

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix
 
-N_THREADS: int = numba.config.NUMBA_NUM_THREADS
+N_THREADS: int = numba.get_num_threads()  # NUMBA_NUM_THREADS, or one per core
 _SLOT_BITS = 16  # of a key; above them stands the value
 _SLOT = (1 << _SLOT_BITS) - 1
 _DIGIT_BITS = 11  # at most: 2,048 counters fit the fastest cache

@@ -58,19 +58,19 @@ class Comparison:
     @property
     def n_in(self) -> NDArray[np.int64]:
         """Cells in each group, shape ``(n_groups,)``."""
-        return self.sizes[:-1]
+        return np.asarray(self.sizes[:-1])
 
     @property
     def n_out(self) -> NDArray[np.int64]:
         """Cells that each group is compared with, shape ``(n_groups,)``."""
         if self.reference == REST:
-            return self.sizes.sum() - self.sizes[:-1]
+            return np.asarray(self.sizes.sum() - self.sizes[:-1])
         return np.repeat(self.sizes[-1], len(self.groups))
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """Cells in each slot, shape ``(n_groups + 1,)``."""
-        return np.bincount(self.slots[self.slots >= 0], minlength=len(self.groups) + 1)
+        return np.asarray(np.bincount(self.slots[self.slots >= 0], minlength=len(self.groups) + 1))
 
 
 def compare_genes(

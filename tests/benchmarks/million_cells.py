@@ -1,6 +1,6 @@
 """A dataset of a million cells on disk, made from the cells of the PBMC 3k demo; built once and kept.
 
-    python tests/benchmarks/million_cells.py --workspace FOLDER [--cells 1000000] [--genes 20000]
+    python -m tests.benchmarks.million_cells --workspace FOLDER [--cells 1000000] [--genes 20000]
 
 A made-up cell holds some half of the molecules of each of two real cells of one type, so no two are equal while genes
 keep going together as they do in blood. Its place on the map, its point and its cluster are those of the first of the
