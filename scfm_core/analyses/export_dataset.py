@@ -4,7 +4,7 @@ import json
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +22,8 @@ from scfm_core.analyses.find_markers import FindMarkers
 from scfm_core.analyses.measure_quality import MeasureQuality
 from scfm_core.analyses.perturb_genes import PerturbGenes
 from scfm_core.analyses.project_cells import ProjectCells
+from scfm_core.annotations import Annotations
+from scfm_core.cell_types import RELEASE
 from scfm_core.dataset import Dataset
 from scfm_core.genes import is_ensembl
 from scfm_core.request import Request, recipe
@@ -66,15 +68,19 @@ class Addition:
     provenance: Mapping[str, Any]
 
 
-def export_dataset(dataset: Dataset, store: Store) -> "AnnData":
+def export_dataset(dataset: Dataset, store: Store, labels: Annotations | None = None) -> "AnnData":
     """Return a dataset with all answers about it that are stored, newest first, see `to_anndata` for the layout.
+
+    Labels that people gave stand in ``obs`` under the name of their column, see `label_additions`.
 
     Embeddings stand in ``obsm["X_<model>"]``, maps in ``obsm["X_umap_<model>"]`` and ``obsm["X_tsne_<model>"]``,
     clusters in ``obs["leiden_<model>"]``, quality in ``obs``; gene vectors in ``varm["X_<model>"]`` and
     ``varm["static_<model>"]``; the tables of marker genes and of perturbation effects in ``uns["scfm"]["tables"]``.
     The second of a kind has ``_2`` behind its name.
     """
-    return to_anndata(dataset, [addition for about in _about(dataset, store) for addition in _additions(about, store)])
+    given = [] if labels is None else label_additions(labels)
+    found = [addition for about in _about(dataset, store) for addition in _additions(about, store)]
+    return to_anndata(dataset, [*given, *found])
 
 
 def to_anndata(dataset: Dataset, additions: Sequence[Addition] = ()) -> "AnnData":
@@ -145,6 +151,32 @@ def versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
+    return found
+
+
+def label_additions(labels: Annotations) -> list[Addition]:
+    """Return the labels that people gave, one column each, with who gave them, when, and for which ontology terms.
+
+    Where labels stand for terms of the Cell Ontology, a second column, ``<name>_ontology_term_id``, holds their ids.
+    The provenance holds ``authors``, ``changed`` (UTC), ``ontology``, ``terms`` (JSON: label -> id) and ``history``
+    (JSON: every act that stands, oldest first). A slash in a name becomes an underscore, as it parts folders in a file.
+    """
+    found = []
+    for name, column in labels.columns().items():
+        acts = [asdict(act) for act in column.acts]
+        origin = {
+            "labels": "given by people",
+            "authors": ", ".join(column.authors),
+            "changed": column.acts[-1].time,
+            "ontology": f"Cell Ontology {RELEASE}",
+            "terms": json.dumps(column.terms),
+            "history": json.dumps(acts),
+        }
+        plain = name.replace("/", "_")
+        found.append(Addition("obs", plain, column.values.array, origin))
+        if column.terms:
+            ids = pd.Categorical(column.values.map(column.terms).astype(object))
+            found.append(Addition("obs", f"{plain}_ontology_term_id", ids, origin))
     return found
 
 
@@ -285,4 +317,3 @@ def _as_array(column: "pd.Series[Any]") -> NDArray[Any]:
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return np.asarray(column)
     return np.asarray(column.astype(object).where(column.notna(), "").map(str), dtype=object)
-

@@ -21,16 +21,20 @@ def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
     """Write FILE with every answer about it that is stored.
 
     Embeddings in obsm["X_<key>"], maps in obsm["X_umap_<key>"] and obsm["X_tsne_<key>"], clusters in
-    obs["leiden_<key>"], quality in obs, tables of markers and perturbation effects in uns["scfm"]["tables"], and the
-    question that each of them answers in uns["scfm"]["answers"]. Nothing is computed.
+    obs["leiden_<key>"], quality in obs, labels that people gave in obs by the name of their column, tables of markers
+    and perturbation effects in uns["scfm"]["tables"], and the question that each of them answers, or who gave the
+    labels and when, in uns["scfm"]["answers"]. Nothing is computed.
     """
     from scfm_core.analyses.export_dataset import export_dataset, write_h5ad
+    from scfm_core.annotations import Annotations
     from scfm_core.store import Store
     from scfm_core.workspace import Workspace
 
     check_out(out, overwrite=overwrite, suffixes=(".h5ad",))
     dataset = read_input(options)
-    data = export_dataset(dataset, Store(Workspace.from_environment().root))
+    workspace = Workspace.from_environment()
+    labels = Annotations.of(dataset, workspace.folder("labels"))
+    data = export_dataset(dataset, Store(workspace.root), labels)
     write_h5ad(data, out)
     answers = list(data.uns["scfm"]["answers"])
     summary = {"out": out, "dataset": dataset.identity, "n_cells": dataset.n_cells, "answers": answers}
