@@ -3,15 +3,12 @@
 import pandas as pd
 import streamlit as st
 
-from pages._columns import ENRICHMENT_COLUMNS
+from pages._enrichment import show_enriched
 from pages._perturb_sets import choose_sets
 from pages._perturb_standing import Standing
-from pages._show import TableFile, downloads, draw, provenance, say
 from pages._waiting import answer
-from pages._words import count, counted, file_stem, plain
 from scfm_core.analyses.enrich_genes import EnrichGenes, Enrichment
 from scfm_core.analyses.follow_genes import FollowingGenes
-from scfm_core.plots.enrichment import enrichment_bars
 
 
 def show_enrichment(standing: Standing, followers: FollowingGenes, row: pd.Series) -> None:
@@ -35,7 +32,7 @@ def show_enrichment(standing: Standing, followers: FollowingGenes, row: pd.Serie
         found = answer(asked, place="enrichment")
         if found is not None:
             st.session_state[f"{key}:found:{row['edit']}:{row['group']}"] = found
-            _show(standing, asked, found)
+            show_enriched(standing.dataset, asked, found, standing.key)
 
 
 def _of_line(table: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
@@ -46,22 +43,3 @@ def enrichment_of(standing: Standing, row: pd.Series) -> Enrichment | None:
     """Return what was last tested for a line, for the report."""
     found: Enrichment | None = st.session_state.get(f"{standing.key}:enrich:found:{row['edit']}:{row['group']}")
     return found
-
-
-def _show(standing: Standing, asked: EnrichGenes, found: Enrichment) -> None:
-    figure = enrichment_bars(found)
-    draw(figure, f"{standing.key}:enrichment-figure")
-    say(figure)
-    for remark in found.remarks:
-        st.caption(plain(remark, longest=400))
-    columns = [name for name in ENRICHMENT_COLUMNS if name in found.table]
-    st.dataframe(found.table.head(50), hide_index=True, column_config=ENRICHMENT_COLUMNS, column_order=columns)
-    st.caption(
-        f"{counted(len(asked.hits), 'gene')} among {count(len(asked.universe))} that could have been found; "
-        f"one-sided hypergeometric test, Benjamini-Hochberg over {counted(len(found.table), 'set')}; "
-        f"{counted(found.n_left_out, 'set')} too small or too large here. Sets: {plain(found.source, longest=300)}."
-    )
-    about = provenance(standing.dataset, asked, sets=found.source, test="one-sided hypergeometric")
-    stem = file_stem(standing.dataset.title, "enrichment", found.name)
-    tables = [TableFile(label="Enrichment", table=lambda: found.table, about=about)]
-    downloads("enrichment", stem=stem, figure=figure, tables=tables)

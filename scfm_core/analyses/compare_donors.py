@@ -105,11 +105,15 @@ class CompareDonors(Request[DonorComparison]):
             msg = f"Expected at least 1 cell per sample, found {self.min_cells}. {MIN_CELLS_OF_SAMPLE} are usual."
             raise RequestError(msg, "out-of-range")
 
+    @property
+    def sums(self) -> SumPseudobulks:
+        """The question for the sums of counts that are compared."""
+        batches = (self.batch_column,) if self.batch_column not in ("", self.donor_column) else ()
+        return SumPseudobulks(self.dataset, self.grouping, (self.donor_column, *batches), self.within)
+
     def run(self, context: Context) -> DonorComparison:
         """See `Request.run`."""
-        batches = (self.batch_column,) if self.batch_column not in ("", self.donor_column) else ()
-        asked = SumPseudobulks(self.dataset, self.grouping, (self.donor_column, *batches), self.within)
-        sums = context.compute(asked)
+        sums = context.compute(self.sums)
         groups = self._to_test(in_reading_order({str(name) for name in sums.samples["group"]} - {NO_GROUP}))
         sides = (DonorSides.of(sums, group, self.reference) for group in groups)
         contrasts = [Contrast.of(each, min_cells=self.min_cells) for each in sides]

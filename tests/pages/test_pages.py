@@ -157,33 +157,6 @@ def test_umap_says_why_two_cells_have_no_map(open_page, two_cells):
     assert "cells" in app.error[0].value
 
 
-def test_markers_of_cell_types(open_page, tiny_dataset):
-    app = open_page("4_Markers", tiny_dataset)
-    assert not app.exception
-    assert not app.error
-    table = app.dataframe[0].value
-    assert set(table.loc[table["group"] == "B", "symbol"]) & {"CD79A", "MS4A1", "CD74", "CD79B", "HLA-DRA"}
-    for kind in ("Violins", "Heat map", "Volcano", "On the map"):
-        app.get("button_group")[0].set_value(kind)
-        settle(app)
-        assert not app.exception, kind
-        assert not app.error, kind
-        assert len(app.get("plotly_chart")) == 1, kind
-
-
-def test_markers_of_overlapping_selections_are_refused(open_page, app, tiny_dataset):
-    mask = np.arange(tiny_dataset.n_cells) < 30
-    app.session_state["saved_selections"] = {
-        "A": CellSet.from_mask("Selection A", mask),
-        "B": CellSet.from_mask("Selection B", np.roll(mask, 10)),
-    }
-    open_page("4_Markers", tiny_dataset)
-    choose(app, ":way", "Selections A and B")
-    settle(app)
-    assert not app.exception
-    assert "20 cells are in" in app.error[0].value
-
-
 def test_what_is_our_fault_is_shown_with_the_number_of_its_job(open_page, tiny_dataset):
     keep = np.arange(tiny_dataset.n_cells) < 50
     broken = subset_dataset(tiny_dataset, keep, title="broken", note="about to be broken")
