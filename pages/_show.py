@@ -102,6 +102,7 @@ def draw(
         st.plotly_chart(picture, key=key, theme=None, config=_CHART, alt=alt)
         return
     key = f"{key}:map"
+    picture.update_layout(dragmode="lasso")
     st.plotly_chart(
         picture,
         key=key,

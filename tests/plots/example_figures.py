@@ -30,6 +30,7 @@ from tests.plots import example_results as results
 from tests.plots.example_results import perturbation
 from tests.plots.map_figures import map_figures
 from tests.plots.marker_figures import marker_figures
+from tests.plots.set_figures import set_figures
 
 HOSTILE = ("<img src=x onerror=alert(1)>", "$\\frac{1}{2}$ & <b>bold</b>", "line\nbreak\x00 %{x}", "日本 \u202e")
 N_CELLS = 90
@@ -184,7 +185,7 @@ def every_figure() -> dict[str, Figure]:
         "spread of values": value_spread(spread(), column="score"),
         "attention": attention_map(attention()),
         "attention of a head": attention_map(attention(12, 12), head=2, where="Layer 3, cell AAAC-1"),
-    } | edit_figures() | marker_figures() | map_figures()
+    } | edit_figures() | marker_figures() | map_figures() | set_figures()
 
 
 def edit_figures() -> dict[str, Figure]:
