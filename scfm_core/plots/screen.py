@@ -51,7 +51,7 @@ _TITLE_LINE = 21
 _SHORT_LABEL = 28  # characters that half a narrow figure holds
 _LETTER = 6.7  # pixels, the mean width of a letter beside the data
 _BAR_BELOW = 64  # pixels that a colour bar under the figure takes
-_SHARPER = 3  # pixels of a picture that stand for one of a raster
+_SHARP_FROM = 1200  # pixels along the longer side of a picture whose edges look sharp
 _GRID = 60  # points along each side of a picture that tell of a lasso
 _SYMBOLS = {"circle": "circle", "diamond": "diamond", "square": "square", "triangle": "triangle-up", "cross": "x"}
 # "Share chart" would send the data to a company's server
@@ -213,7 +213,8 @@ def _points(drawing: _Drawing, mark: Points) -> None:
 
 def _categories(drawing: _Drawing, mark: Points, colour: Categories) -> None:
     members = [np.flatnonzero(colour.codes == place) for place in range(len(colour.labels))]
-    for place in sorted(range(len(members)), key=lambda place: -len(members[place])):  # small groups on top
+    drawn = [place for place, cells in enumerate(members) if len(cells)]  # an empty trace would hide its legend entry
+    for place in sorted(drawn, key=lambda place: -len(members[place])):  # small groups on top
         text = f"{colour.labels[place]} (n = {grouped_number(colour.counts[place])})"
         marker = _marker(mark, members[place]) | {"color": drawing.shade(colour.colours[place])}
         _scatter(drawing, mark, members[place], marker, drawing.entry(text, rank=place + 1))
@@ -361,7 +362,8 @@ def _small(counts: Any) -> Any:
 
 def _picture(drawing: _Drawing, mark: Raster, colour: Categories) -> None:
     pixels = mark.shades([drawing.shade(shade) for shade in colour.colours])[::-1]
-    large = pixels.repeat(_SHARPER, axis=0).repeat(_SHARPER, axis=1)  # a browser would blur the edges of pixels
+    larger = max(2, -(-_SHARP_FROM // max(pixels.shape[:2])))
+    large = pixels.repeat(larger, axis=0).repeat(larger, axis=1)  # a browser would blur the edges of pixels
     (x0, x1), (y0, y1) = mark.x, mark.y
     drawing.chart.add_layout_image(
         source=_png(large),

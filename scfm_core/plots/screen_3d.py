@@ -51,7 +51,7 @@ def space_to_plotly(space: Space, *, theme: ThemeName = "light", width: float = 
             "aspectmode": "data",
             "bgcolor": "rgba(0,0,0,0)",
             "dragmode": "orbit",
-            "camera": {"eye": {"x": 1.35, "y": 1.35, "z": 0.8}},
+            "camera": {"eye": {"x": 1.55, "y": 1.55, "z": 0.95}, "center": {"x": 0, "y": 0, "z": -0.14}},
         },
     )
     return chart
@@ -62,7 +62,8 @@ def _cloud(chart: go.Figure, cloud: Cloud, theme: Theme) -> None:
     everything = np.arange(len(points.x))
     if isinstance(colour, Categories):
         members = [np.flatnonzero(colour.codes == place) for place in range(len(colour.labels))]
-        for place in sorted(range(len(members)), key=lambda place: -len(members[place])):
+        drawn = [place for place, cells in enumerate(members) if len(cells)]
+        for place in sorted(drawn, key=lambda place: -len(members[place])):
             text = f"{colour.labels[place]} (n = {grouped_number(colour.counts[place])})"
             shade = {"color": theme.shade(colour.colours[place])}
             chart.add_trace(_scatter(cloud, members[place], shade, text, rank=place + 1))

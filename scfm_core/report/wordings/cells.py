@@ -50,18 +50,19 @@ def _neighbours(asked: FindNeighbors) -> Wording:
 
 def _map(asked: ProjectCells) -> Wording:
     model = asked.embedding.model.title
+    number = {2: "two", 3: "three"}[asked.n_dimensions]
     if asked.method == "umap":
         text = (
-            f"The vectors of {model} were laid out in two dimensions by UMAP {{mcinnes2018}} on a graph of "
+            f"The vectors of {model} were laid out in {number} dimensions by UMAP {{mcinnes2018}} on a graph of "
             f"{asked.n_neighbors} neighbours ({asked.metric} distance), smallest distance {asked.min_dist:g}"
         )
     else:
         text = (
-            f"The vectors of {model} were laid out in two dimensions by t-SNE {{maaten2014,kobak2019}}, perplexity "
-            f"{asked.perplexity:g} or a third of the cells where that is less, {asked.metric} distance"
+            f"The vectors of {model} were laid out in {number} dimensions by t-SNE {{maaten2014,kobak2019}}, "
+            f"perplexity {asked.perplexity:g} or a third of the cells where that is less, {asked.metric} distance"
         )
     text += (
-        f", from the first two principal components on {{kobak2021}}, seed {asked.seed}. The map is for the eye: "
+        f", from the first {number} principal components on {{kobak2021}}, seed {asked.seed}. The map is for the eye: "
         "distances between groups and their sizes on it were not interpreted."
     )
     return Wording(text=text, questions=(asked.embedding,))
