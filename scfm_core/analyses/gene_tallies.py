@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix
 
-N_THREADS: int = numba.get_num_threads()  # NUMBA_NUM_THREADS, or one per core
+_config: Any = numba.config  # has no types
+N_THREADS: int = _config.NUMBA_NUM_THREADS
 _SLOT_BITS = 16  # of a key; above them stands the value
 _SLOT = (1 << _SLOT_BITS) - 1
 _DIGIT_BITS = 11  # at most: 2,048 counters fit the fastest cache
@@ -92,39 +93,44 @@ def _arrays(counts: csc_matrix) -> tuple[NDArray[np.float64], NDArray[np.int32],
 @_compiled
 def _sorted(keys: Any, spare: Any, n: int) -> Any:
     """Sort the first ``n`` keys by value, digit by digit; returns that of the two arrays that holds them."""
-    smallest = largest = keys[0] >> _SLOT_BITS
+    smallest = largest = keys[0]
     for entry in range(1, n):
-        smallest = min(smallest, keys[entry] >> _SLOT_BITS)
-        largest = max(largest, keys[entry] >> _SLOT_BITS)
-    n_bits = 0
-    while (largest - smallest) >> n_bits:
+        smallest = min(smallest, keys[entry])
+        largest = max(largest, keys[entry])
+    smallest, n_bits = smallest >> _SLOT_BITS, 0
+    while ((largest >> _SLOT_BITS) - smallest) >> n_bits:
         n_bits += 1
     if n_bits == 0:
         return keys
     n_passes = (n_bits + _DIGIT_BITS - 1) // _DIGIT_BITS
     digit_bits = (n_bits + n_passes - 1) // n_passes
-    places = np.empty(1 << digit_bits, dtype=np.int64)
+    places = _places_of_digits(keys, n, smallest, n_passes, digit_bits)
     for number in range(n_passes):
-        _one_pass(keys, spare, n, smallest, number * digit_bits, places)
+        place, shift, mask = places[number], number * digit_bits, (1 << digit_bits) - 1
+        for entry in range(n):
+            digit = (((keys[entry] >> _SLOT_BITS) - smallest) >> shift) & mask
+            spare[place[digit]] = keys[entry]
+            place[digit] += 1
         keys, spare = spare, keys
     return keys
 
 
 @_compiled
-def _one_pass(keys: Any, spare: Any, n: int, smallest: int, shift: int, places: Any) -> None:
-    mask = len(places) - 1
-    places[:] = 0
+def _places_of_digits(keys: Any, n: int, smallest: int, n_passes: int, digit_bits: int) -> Any:
+    """Return where the first key with each digit goes in each pass, shape ``(n_passes, n_digits)``."""
+    places = np.zeros((n_passes, 1 << digit_bits), dtype=np.int64)
+    mask = (1 << digit_bits) - 1
     for entry in range(n):
-        places[(((keys[entry] >> _SLOT_BITS) - smallest) >> shift) & mask] += 1
-    place = 0
-    for digit in range(len(places)):
-        count = places[digit]
-        places[digit] = place
-        place += count
-    for entry in range(n):
-        digit = (((keys[entry] >> _SLOT_BITS) - smallest) >> shift) & mask
-        spare[places[digit]] = keys[entry]
-        places[digit] += 1
+        value = (keys[entry] >> _SLOT_BITS) - smallest
+        for number in range(n_passes):
+            places[number, (value >> (number * digit_bits)) & mask] += 1
+    for number in range(n_passes):
+        before = 0
+        for digit in range(mask + 1):
+            count = places[number, digit]
+            places[number, digit] = before
+            before += count
+    return places
 
 
 @_compiled
