@@ -19,7 +19,8 @@ from pages._state import select_cells, selection, selection_round, selection_tok
 from pages._views import colour_words, hover_table
 from pages._waiting import answer
 from pages._words import cells_of, count
-from scfm_core.analyses.project_cells import ProjectCells, Projection
+from scfm_core.analyses.places_in_parent import places_in_parent
+from scfm_core.analyses.project_cells import ProjectCells
 from scfm_core.cell_set import CellSet
 from scfm_core.dataset import Dataset
 from scfm_core.errors import RequestError
@@ -92,20 +93,29 @@ def show_map(
     height
         Of the picture, in pixels.
     """
-    found = answer(projection, place=key)
+    places = placed_cells(dataset, projection, place=key)
+    return None if places is None else draw_map(dataset, places, colour, key=key, title=title, height=height)
+
+
+def placed_cells(dataset: Dataset, projection: ProjectCells, *, place: str) -> Places | None:
+    """Return where the cells stand, also on a map of the dataset that they were taken from; None while computed."""
+    found = answer(projection, place=place)
     if found is None:
         return None
-    return draw_map(dataset, places_of(projection, found), colour, key=key, title=title, height=height)
+    coordinates, mapped = np.asarray(found.coordinates), projection.embedding.dataset
+    model = projection.embedding.model.title
+    if mapped.identity != dataset.identity:
+        coordinates = _in_parent(dataset.identity, projection.identity, dataset, mapped, coordinates)
+        model = f"{model} before the subset"
+    name = f"{dataset.identity}:{projection.identity}"
+    return Places(name=name, coordinates=coordinates, method=projection.method, model=model)
 
 
-def places_of(projection: ProjectCells, found: Projection) -> Places:
-    """Return where the cells stand, from a map that was computed."""
-    return Places(
-        name=projection.identity,
-        coordinates=np.asarray(found.coordinates),
-        method=projection.method,
-        model=projection.embedding.model.title,
-    )
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _in_parent(
+    identity: str, projection: str, _dataset: Dataset, _parent: Dataset, _coordinates: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    return places_in_parent(_dataset, _parent, _coordinates)
 
 
 def draw_map(

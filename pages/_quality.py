@@ -8,6 +8,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pages._columns import in_percent, percent_columns
+from pages._methods import methods_and_code
 from pages._show import TableFile, downloads, draw, provenance, say, two_lines
 from pages._state import use_dataset
 from pages._waiting import answer, errors_as_text
@@ -63,6 +64,7 @@ def quality_control(dataset: Dataset) -> None:
                 TableFile(label="Per sample", table=lambda: summary, about=about),
             ],
         )
+        methods_and_code(dataset, [request], "quality")
 
 
 def _thresholds(dataset: Dataset, table: pd.DataFrame) -> Thresholds:
@@ -96,8 +98,8 @@ def _thresholds(dataset: Dataset, table: pd.DataFrame) -> Thresholds:
 def _doublets(table: pd.DataFrame, suggested: Thresholds, stem: str) -> float:
     if not table["doublet_score"].notna().any():
         st.caption(
-            f"No sample has a doublet score: it takes {MIN_CELLS_FOR_DOUBLETS} to {count(MAX_CELLS_FOR_DOUBLETS)} cells "
-            "of one sample. Samples are told apart by donor, else by batch."
+            f"No sample has a doublet score: it takes {MIN_CELLS_FOR_DOUBLETS} to {count(MAX_CELLS_FOR_DOUBLETS)} "
+            "cells of one sample. Samples are told apart by donor, else by batch."
         )
         return suggested.max_doublet_score
     return st.slider(

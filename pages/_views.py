@@ -122,7 +122,7 @@ def colour_choices(dataset: Dataset) -> list[str]:
     table = cell_table(dataset)
     first = grouping_columns(dataset)
     rest = [name for name in table if name not in first and _worth_a_colour(table[name])]
-    return [*first, CLUSTERS, GENE, *rest]
+    return [*first, CLUSTERS, GENE, GENE_SET, *rest]
 
 
 def colour_values(dataset: Dataset, colouring: Colouring, *, place: str = "") -> "pd.Series | None":

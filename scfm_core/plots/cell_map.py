@@ -62,7 +62,8 @@ def cell_map(
         whole numbers with at most 30 values are categories (pass a categorical with all categories, so that colours
         stay the same everywhere; "", missing values and negative whole numbers are drawn grey). Other numbers are a
         continuous scale: signed where one is negative, else of expression; ``colour.attrs["scale"]`` chooses another,
-        ``colour.attrs["limits"]`` the values of its two ends.
+        ``colour.attrs["limits"]`` the values of its two ends, ``colour.attrs["missing"]`` how a legend of categories
+        calls the cells without one.
     title
         The finding; made from the colour and n where empty.
     hover
@@ -238,6 +239,8 @@ class CellColours:
         Whether a cell has a category or a value, shape ``(n_cells,)``.
     scale, limits, title
         Of the scale; the title is that of the colouring in both cases, "" where it has none.
+    missing
+        What cells without a category or a value are called; the usual words where empty.
     """
 
     groups: Groups | None
@@ -246,6 +249,7 @@ class CellColours:
     scale: ScaleName
     limits: tuple[float, float]
     title: str
+    missing: str = ""
 
     @property
     def strata(self) -> NDArray[np.int64]:
@@ -255,7 +259,7 @@ class CellColours:
     @property
     def no_value(self) -> str:
         """What cells without a colour are called."""
-        return NOT_ASSIGNED if self.groups else "no value"
+        return self.missing or (NOT_ASSIGNED if self.groups else "no value")
 
     @property
     def legend_title(self) -> str:
@@ -314,8 +318,9 @@ def read_colours(colour: "pd.Series[Any]") -> CellColours:
         groups = group_cells(colour)
         nothing: FloatArray = np.zeros(0)
         return CellColours(
-            groups=groups, values=nothing, known=groups.codes >= 0, scale="viridis", limits=(0.0, 1.0), title=title
-        )
+            groups=groups, values=nothing, known=groups.codes >= 0, scale="viridis", limits=(0.0, 1.0), title=title,
+            missing=str(colour.attrs.get("missing", "")),
+        )  # fmt: skip
     values = pd.to_numeric(colour).to_numpy(dtype=np.float64, na_value=np.nan)
     scale, limits = scale_of(colour, values)
     return CellColours(groups=None, values=values, known=np.isfinite(values), scale=scale, limits=limits, title=title)
