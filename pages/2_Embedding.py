@@ -6,6 +6,7 @@ import streamlit as st
 from pages._attention import attention_view
 from pages._frame import chosen_dataset, page_head
 from pages._genes import gene_vectors_view
+from pages._methods import methods_and_code
 from pages._models import baseline, embedded_models, is_here, model_card, model_cards, usable_models
 from pages._show import TableFile, downloads, provenance, two_lines
 from pages._state import cell_table
@@ -130,5 +131,6 @@ with right:
         "That the vectors hold more biology than PCA does: without training on these cells, published models often "
         "do not (Kedzierska 2025, doi:10.1186/s13059-025-03574-x). Compare them on the next page.",
     )
+    methods_and_code(current, [EmbedCells(current, spec) for spec in specs], "embedding")
 with errors_as_text():
     below(current)

@@ -19,8 +19,11 @@ from pages import (
     _perturb_truths,
 )
 from pages._frame import chosen_dataset, page_head
-from pages._waiting import errors_as_text
+from pages._methods import methods_and_code
+from pages._perturb_standing import Standing
+from pages._waiting import errors_as_text, stored
 from scfm_core.dataset import Dataset
+from scfm_core.request import Request
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,15 @@ HELP = (
 )
 
 
+def requests_of(asked: Any, found: Any) -> list[Request[Any]]:
+    """Return the questions behind what stands on the page."""
+    if isinstance(found, Standing):
+        chain = found.chain
+        checks: list[Request[Any]] = [chain.controls, chain.comparison, chain.explanation, chain.followers]
+        return [*(part.request for part in found.parts), *(check for check in checks if stored(check) is not None)]
+    return [asked] if isinstance(asked, Request) else []
+
+
 def main() -> None:
     """Ask, wait, show."""
     page_head("Perturbation", "Which cells move when a gene is changed in the model's input?")
@@ -75,6 +87,8 @@ def main() -> None:
     if found is not None and mode.below is not None:
         with errors_as_text():
             mode.below(asked, found)
+    with errors_as_text():
+        methods_and_code(dataset, requests_of(asked, found), "perturbation")
 
 
 main()

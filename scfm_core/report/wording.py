@@ -1,7 +1,7 @@
 """Finds the words for a question: what was tested, how it was corrected, what n counts, and a paragraph."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -77,8 +77,8 @@ def dataset_of(request: Any) -> Dataset | None:
             return request
         case tuple():
             parts = list(request)
-        case _ if hasattr(request, "__dataclass_fields__") and not isinstance(request, ModelSpec):
-            parts = [getattr(request, name) for name in request.__dataclass_fields__]
+        case _ if is_dataclass(request) and not isinstance(request, ModelSpec | type):
+            parts = [getattr(request, field.name) for field in fields(request)]
         case _:
             return None
     found = (dataset_of(part) for part in parts)

@@ -69,7 +69,7 @@ def download(page: Page, label: str, folder: Path) -> Path:
     """Click a file's button, in its menu where it is in one, and return where the file lies."""
     button = page.get_by_role("button", name=label)
     menus = page.locator('[data-testid="stPopoverButton"]').filter(has_text=re.compile("Figure|Table"))
-    for menu in menus.all():
+    for menu in (menu for menu in menus.all() if menu.is_visible()):
         if button.count():
             break
         menu.click()

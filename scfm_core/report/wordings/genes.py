@@ -48,8 +48,8 @@ def _markers(asked: FindMarkers) -> Wording:
     against = "all other cells" if asked.reference == REST else f"the cells of {short(asked.reference)}"
     text = (
         f"Groups of cells were given by {groups}. Every gene that at least {MIN_CELLS_OF_GENE} cells express was "
-        f"compared between each group and {against} by {in_words} on ln(1 + counts per 10,000), computed by scanpy "
-        "{wolf2018}. Fold changes are log2 of the ratio of mean counts per 10,000, 1 added to both. p-values are "
+        f"compared between each group and {against} by {in_words} on ln(1 + counts per 10,000), over all cells. Fold "
+        "changes are log2 of the ratio of mean counts per 10,000, 1 added to both. p-values are "
         f"two-sided and were adjusted over the genes of each group {{benjamini1995}}. {_NO_REPLICATES}"
     )
     return Wording(
