@@ -82,18 +82,22 @@ def show_figure_of(
 def _grid(asked: Asked, kind: str, genes: tuple[str, ...], shown: pd.DataFrame) -> Figure | None:
     """Return a figure of genes over groups of cells; None while its numbers are being read."""
     drawing = _DRAW[kind]
-    most = MAX_VIOLIN_GENES if kind == VIOLINS else MAX_GENES
-    if kind != VIOLINS:
-        most = int(st.number_input(
-            "Genes per figure", 5, MAX_GENES, 40, 5, key="marker-genes-per-figure", persist_state="session", width=200,
-            help=f"Up to 40 stand side by side, more beneath each other; at most {MAX_GENES}.",
-        ))  # fmt: skip
-    page = in_order_of_groups(turn_pages(genes, most, f"{asked.key}:{kind}"), shown)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        most = MAX_VIOLIN_GENES if kind == VIOLINS else _genes_per_figure()
+        page = in_order_of_groups(turn_pages(genes, most, f"{asked.key}:{kind}"), shown)
     figure = drawing(asked, page)
     if figure is None:
         return None
     cells = f" The cells are those of {asked.within}." if asked.within else ""
     return replace(figure, caption=f"{figure.caption}{cells}")
+
+
+def _genes_per_figure() -> int:
+    n_genes = st.number_input(
+        "Genes per figure", 5, MAX_GENES, 50, 5, key="marker-genes-per-figure", persist_state="session", width=160,
+        help=f"Up to 20 stand side by side, more beneath each other; at most {MAX_GENES}.",
+    )  # fmt: skip
+    return int(n_genes)
 
 
 def _dots(asked: Asked, genes: tuple[str, ...]) -> Figure | None:

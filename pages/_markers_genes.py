@@ -11,15 +11,16 @@ from pages._words import count
 from scfm_core.dataset import Dataset
 
 FOUND, PICKED, NAMED = "Found", "Picked", "Named"
+SOURCES = {FOUND: "Found, by the cut-offs", PICKED: "Picked on the volcano", NAMED: "Named by me"}
 FIGURE_FIELD = "marker-figure"  # the key of the choice of figure
 MOST_NAMED = 200
 
 
 def choose_source(dataset: Dataset, key: str) -> tuple[str, tuple[str, ...]]:
     """Let the source of the figures' genes be chosen; return it, and the genes where it is not the markers found."""
-    source = st.segmented_control(
-        "Genes in the figures", [FOUND, PICKED, NAMED], default=FOUND, required=True, key=source_field(dataset),
-        persist_state="session", help="Found: those that pass the cut-offs. Picked: on the volcano. Named: your own.",
+    source = st.selectbox(
+        "Genes in the figures", list(SOURCES), format_func=SOURCES.__getitem__, key=source_field(dataset),
+        persist_state="session", help="The table and its files always hold the genes found.",
     )  # fmt: skip
     if source == PICKED:
         genes = picked_genes(dataset)
@@ -53,10 +54,9 @@ def turn_pages(genes: Sequence[str], most: int, key: str) -> tuple[str, ...]:
     n_pages = -(-len(genes) // most)
     if n_pages <= 1:
         return tuple(genes)
-    left, right = st.columns([1, 3], vertical_alignment="bottom")
-    page = int(left.number_input("Page", 1, n_pages, 1, key=f"{key}:page:{len(genes)}:{most}"))
+    page = int(st.number_input("Page", 1, n_pages, 1, key=f"{key}:page:{len(genes)}:{most}", width=120))
     first, last = (page - 1) * most, min(page * most, len(genes))
-    right.caption(
+    st.caption(
         f"Genes {count(first + 1)} to {count(last)} of {count(len(genes))}, {most} to a figure. The table and its "
         "files hold all."
     )

@@ -12,7 +12,7 @@ from pages._models import baseline
 from pages._show import TableFile, downloads, provenance, say, two_lines
 from pages._views import MapSettings, choose_embedding, settings_key
 from pages._waiting import answer
-from pages._words import file_stem, plain, plain_number
+from pages._words import cells_of, count, file_stem, plain, plain_number
 from scfm_core.analyses.coexpress_genes import CoexpressGenes, Coexpression
 from scfm_core.analyses.project_cells import ProjectCells
 from scfm_core.analyses.read_expression import log_expression
@@ -77,7 +77,7 @@ def two_genes(asked: Asked, genes: tuple[str, ...]) -> None:
     shown = in_percent(found.table)
     st.dataframe(shown, hide_index=True, column_config=_columns(one, two), column_order=list(_columns(one, two)))
     st.caption(
-        f"n = {found.table['n_cells'].iloc[-1]:,} cells in {plain(asked.groups_are)}. Odds ratio of holding "
+        f"n = {cells_of(int(found.table['n_cells'].iloc[-1]))} in {plain(asked.groups_are)}. Odds ratio of holding "
         "both: 1 means no more often together than by chance; interval by Woolf over cells, 0.5 added to each count. "
         "At like depth: Mantel-Haenszel over tenths of the total counts. Nothing is tested."
     )
@@ -112,17 +112,19 @@ def _start_with(dataset: Dataset, genes: tuple[str, ...]) -> None:
 
 
 def _states(found: Coexpression) -> pd.Series:
+    """Return which of the two each cell holds; cells with neither are drawn grey."""
     one, two = found.symbols
-    names = ["neither", f"{one} only", f"{two} only", "both"]
-    states = pd.Categorical.from_codes(np.asarray(found.states), categories=names, ordered=True)
-    return pd.Series(states, name=f"{one} and {two}")
+    states = pd.Categorical.from_codes(np.asarray(found.states) - 1, [f"{one} only", f"{two} only", "both"])
+    colour = pd.Series(states, name=f"{one} and {two}")
+    colour.attrs["missing"] = "neither"
+    return colour
 
 
 def _title(found: Coexpression) -> str:
     one, two = found.symbols
     row = found.table.iloc[-1]
     return (
-        f"{one} and {two}: {plain_number(100 * row['share_both'])} % of n = {row['n_cells']:,} cells hold both, "
+        f"{one} and {two}: {plain_number(100 * row['share_both'])} % of n = {count(row['n_cells'])} cells hold both, "
         f"{plain_number(100 * row['share_expected'])} % expected by chance"
     )
 

@@ -7,8 +7,8 @@ from scfm_core.analyses.summarise_groups import GroupExpression
 from scfm_core.plots.figure import Continuous, Figure, Points, SizeKey, one_line, plain_number
 from scfm_core.plots.marker_grid import UNIT, gene_grid
 
-_LARGEST_DOT, _CROWDED_DOT = 19.0, 12.0
-_MANY_GENES = 40
+_LARGEST_DOT, _CROWDED_DOT = 19.0, 14.0
+_MANY_GENES = 20
 _SHARES = (0.25, 0.5, 0.75, 1.0)
 
 

@@ -15,7 +15,7 @@ CAVEAT = (
     "Groups that were made from the same counts always differ in some genes, so a small p is no proof that a group is "
     "a cell type. Cells of one donor are not independent replicates."
 )
-_UPRIGHT_GENES = 40  # more stand in rows, where names are read without turning the head
+_UPRIGHT_GENES = 20  # more stand in rows, where names are read without turning the head
 _ROWS_PER_PANEL, _GROUPS_OF_TWO_PANELS = 50, 15
 Ticks = tuple[tuple[float, str], ...]
 
@@ -28,7 +28,7 @@ def gene_grid(
     title: str,
     caption: str,
 ) -> Figure:
-    """Lay out one mark per panel: groups in rows for up to 40 genes, genes in rows for more, up to 100.
+    """Lay out one mark per panel: groups in rows for up to 20 genes, genes in rows for more, up to 100.
 
     Parameters
     ----------

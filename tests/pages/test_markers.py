@@ -84,7 +84,7 @@ def test_exact_numbers_cut_off_what_they_say(open_page, tiny_dataset):
 
 def test_named_genes_are_drawn(open_page, tiny_dataset):
     app = open_page("4_Markers", tiny_dataset)
-    set_group(app, ":source", "Named")
+    choose(app, ":source", "Named")
     settle(app)
     field = next(box for box in app.multiselect if "named" in box.key)
     field.set_value(["LYZ", "MS4A1"])

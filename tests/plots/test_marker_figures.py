@@ -27,7 +27,7 @@ def test_dot_plot_shows_shares_and_means():
     assert mark.y.tolist() == [0] * 3 + [1] * 3 + [2] * 3
 
 
-@pytest.mark.parametrize("n_genes", [41, 100])
+@pytest.mark.parametrize("n_genes", [21, 51, 100])
 def test_many_genes_stand_in_rows_each_once_with_its_name(n_genes):
     found = summary(900, n_genes, 9)
     figure = dot_plot(found)
