@@ -146,7 +146,10 @@ def _choose_term(label: str, details: LabelColumn | None) -> str:
         synonyms = ", ".join(terms[term].synonyms[:6])
         also = f" Also called {plain(synonyms, longest=160)}." if synonyms else ""
         st.caption(f"[{term}]({ADDRESS}{term.replace(':', '_')}): {plain(terms[term].label)}.{also}")
-    elif not found:
+    elif found:
+        n_terms = counted(len(found), "term")
+        st.caption(f"The list holds {n_terms} with such words, first {plain(found[0].label)}. Choose the one you mean.")
+    else:
         st.caption("The Cell Ontology has no term with these words. The label is kept as you typed it.")
     return term
 
@@ -181,8 +184,8 @@ def _labels_of(dataset: Dataset, column: str) -> None:
     n_without = int(details.values.isna().sum())
     st.caption(
         f"{counted(len(table), 'label')}, {cells_of(len(details.values) - n_without)} with one, {count(n_without)} "
-        f"without. By {plain(', '.join(details.authors), longest=200)}. Maps can be coloured and cells grouped by this "
-        "column on every page that offers labels. Your labels are your reading of the data, and no measurement."
+        f"without. By {plain(', '.join(details.authors), longest=200)}. Maps can be coloured, and cells grouped, by "
+        "this column. A label is somebody's reading of the data, and no measurement."
     )
 
 

@@ -10,7 +10,7 @@ from pages._show import TableFile, downloads, draw, plain_provenance, provenance
 from pages._state import cell_table, saved_selections
 from pages._views import CLUSTERS, MapSettings
 from pages._waiting import answer
-from pages._words import cells_of, file_stem
+from pages._words import cells_of, counted, file_stem
 from scfm_core.analyses.compare_values import CompareValues
 from scfm_core.analyses.compose_cells import ComposeCells, Composition
 from scfm_core.analyses.embed_cells import EmbedCells
@@ -59,11 +59,9 @@ def choose_beside(dataset: Dataset, chosen: CellSet, key: str) -> CellSet | None
 
 
 def _groups(dataset: Dataset, chosen: CellSet, column: str, against: CellSet | None) -> None:
-    donors = dataset.roles.get("donor")
     request = ComposeCells(
-        dataset, chosen.called(SELECTION), _grouping(dataset, column), against=against,
-        donors=None if donors == column else donors,
-    )  # fmt: skip
+        dataset, chosen.called(SELECTION), _grouping(dataset, column), against=against, donors=_donors(dataset, column)
+    )
     found = answer(request, place="made-of")
     if found is None:
         return
@@ -96,6 +94,13 @@ def _values(dataset: Dataset, chosen: CellSet, column: str, against: CellSet | N
     about = provenance(dataset, request, selected=chosen.label, test="none: cells are no replicates")
     table = TableFile(label="Spread", table=lambda: found.table, about=about)
     downloads("selection", stem=file_stem(dataset.title, "selection", column), figure=figure, tables=[table])
+
+
+def _donors(dataset: Dataset, column: str) -> str | None:
+    """Return the column of donors, where there are several, and they are not what is asked about."""
+    donors = dataset.roles.get("donor")
+    several = donors is not None and cell_table(dataset)[donors].nunique() > 1
+    return donors if several and donors != column else None
 
 
 def _grouping(dataset: Dataset, column: str) -> Grouping:
@@ -146,8 +151,8 @@ def _say_donors(dataset: Dataset, found: Composition, column: str) -> None:
         smallest, largest = with_cells["n_donor_in"].min(), with_cells["n_donor_in"].max()
         st.caption(
             f"{cells_of(int(smallest))} to {cells_of(int(largest))} per donor in the selection, "
-            f"{len(with_cells)} donors. A share in a donor with few cells is hardly known. To compare people, count "
-            "per donor: the file holds every donor's share."
+            f"{counted(len(with_cells), 'donor')}. A share in a donor with few cells is hardly known. To compare "
+            "people, count per donor: the file holds every donor's share."
         )
     elif column in (dataset.roles.get("batch"), dataset.roles.get("donor")):
         st.caption("This says from where the selected cells come. Cells of one donor or batch are no replicates.")

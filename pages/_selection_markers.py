@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from pages._columns import MARKER_COLUMNS, in_percent
-from pages._selection_made_of import SELECTION, choose_beside
+from pages._selection_made_of import choose_beside
 from pages._show import TableFile, downloads, draw, provenance, say
 from pages._state import save_selection
 from pages._waiting import answer
@@ -17,7 +17,9 @@ from scfm_core.dataset import Dataset
 from scfm_core.errors import RequestError
 from scfm_core.plots.volcano import volcano
 
+SELECTION = "Selection"
 _SHOWN = 15
+_PICTURE = 380  # pixels, in a small window
 _TEST = "Wilcoxon rank sum"
 
 
@@ -56,10 +58,10 @@ def markers_request(dataset: Dataset, chosen: CellSet, against: CellSet | None) 
 def _show(dataset: Dataset, request: FindMarkers, table: pd.DataFrame, n_shown: int) -> None:
     beside = "all other cells" if request.reference == REST else request.reference
     shown = top_markers(table, n_per_group=n_shown)
-    picture, words = st.columns([3, 2], gap="medium")
+    picture, words = st.columns([11, 9], gap="medium")
     with picture:
         figure = volcano(table, SELECTION)
-        draw(figure, "selection-volcano")
+        draw(figure, "selection-volcano", width=_PICTURE)
         say(figure)
     with words:
         columns = ["symbol", "log2_fold_change", "share_in", "share_out", "p_adjusted"]

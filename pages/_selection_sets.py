@@ -25,7 +25,7 @@ def keep_buttons(chosen: CellSet) -> None:
 
 def change_selection(dataset: Dataset, chosen: CellSet) -> None:
     """Let the selection be combined with kept ones, inverted, or grown to whole groups."""
-    with st.popover("Change", icon=":material/join:", help="Combine with A or B, invert, grow to whole groups"):
+    with st.popover("Change", icon=":material/join:"):
         for name, kept in saved_selections().items():
             st.caption(f"With {name}, {cells_of(len(kept))}")
             with st.container(horizontal=True):
@@ -69,7 +69,7 @@ def _choose_groups(dataset: Dataset) -> None:
     if not columns:
         st.caption("No column of the cell table tells cells apart into groups.")
         return
-    column = st.selectbox("Or select groups of", columns, key=f"groups-of:{dataset.sha256[:10]}")
+    column = st.selectbox("Whole groups of", columns, key=f"groups-of:{dataset.sha256[:10]}")
     names = st.multiselect(
         "Groups", group_names_of(dataset, column), key=f"groups:{dataset.sha256[:10]}:{column}", wrap=True,
         select_all=False, placeholder="Choose groups",

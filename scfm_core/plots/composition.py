@@ -9,6 +9,7 @@ from scfm_core.errors import RequestError
 from scfm_core.plots.colours import CYCLE
 from scfm_core.plots.figure import (
     INK,
+    NO_VALUE,
     Axis,
     Bars,
     Figure,
@@ -121,7 +122,7 @@ def _donors(found: "Composition", shown: pd.DataFrame) -> list[Mark]:
             Points(
                 x=100 * known[f"share_{side}"].to_numpy(dtype=np.float64),
                 y=known["group"].map(place).to_numpy(dtype=np.float64) + shift,
-                colour=Solid("#FFFFFF"),
+                colour=Solid(NO_VALUE),
                 outline=INK,
                 size=5.0,
                 hover=words,
