@@ -46,7 +46,7 @@ def _methods(asked: Sequence[Request[Any]], stem: str) -> None:
 
     methods = write_methods(asked)
     st.markdown("**Methods**")
-    with st.container(height=260, border=True):
+    with st.container(height=320, border=True):
         for paragraph in methods.paragraphs:
             st.markdown(plain(paragraph, longest=_LONGEST))
         cited = [f"{number}. {plain(work, longest=600)}" for number, work in enumerate(methods.cited, 1)]

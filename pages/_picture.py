@@ -27,11 +27,11 @@ def choose_size(key: str) -> None:
     key
         Of the place.
     """
-    st.selectbox("Size of the PNG", _SIZES, **_shared(key, _CHOSEN))
-    left, right = st.columns(2)
+    left, right = st.columns([2, 1])
+    left.selectbox("Size of the PNG", _SIZES, help="For all figures of this session.", **_shared(key, _CHOSEN))
+    right.selectbox("Dots per inch", [150, 300, 600], **_shared(key, _DPI))
     if _kept(_CHOSEN) == OWN:
         left.number_input("Width (mm)", 20.0, 500.0, step=1.0, **_shared(key, _WIDTH))
-    right.selectbox("Dots per inch", [150, 300, 600], **_shared(key, _DPI))
 
 
 def _shared(key: str, name: str) -> dict[str, object]:

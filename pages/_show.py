@@ -149,19 +149,21 @@ def downloads(
 
 
 def _figure_files(figure: Figure | LaterFigure, key: str, stem: str) -> None:
-    _file("Figure (SVG)", partial(_svg, figure), f"{stem}.svg", "image/svg+xml", key)
-    _file("Figure (PDF)", partial(_pdf, figure), f"{stem}.pdf", "application/pdf", key)
-    _file("Figure (PNG)", partial(_png, figure, size_in_use()), f"{stem}.png", "image/png", key)
+    with st.container(horizontal=True, gap="small"):
+        _file("Figure (SVG)", partial(_svg, figure), f"{stem}.svg", "image/svg+xml", key)
+        _file("Figure (PDF)", partial(_pdf, figure), f"{stem}.pdf", "application/pdf", key)
+        _file("Figure (PNG)", partial(_png, figure, size_in_use()), f"{stem}.png", "image/png", key)
     choose_size(key)
-    st.caption("SVG and PDF keep text as text. The size is that of the PNG, for all figures of this session.")
+    st.caption("SVG and PDF keep text as text.")
 
 
 def _table_files(tables: Sequence[TableFile], key: str, stem: str) -> None:
     for file in tables:
         name = stem if len(tables) == 1 else f"{stem}-{file_stem(file.label)}"
-        if file.spreadsheet:
-            _file(f"{file.label} (XLSX)", partial(to_xlsx, file), f"{name}.xlsx", _XLSX, key)
-        _file(f"{file.label} (CSV)", partial(to_csv, file), f"{name}.csv", "text/csv", key)
+        with st.container(horizontal=True, gap="small"):
+            if file.spreadsheet:
+                _file(f"{file.label} (XLSX)", partial(to_xlsx, file), f"{name}.xlsx", _XLSX, key)
+            _file(f"{file.label} (CSV)", partial(to_csv, file), f"{name}.csv", "text/csv", key)
     if any(file.about for file in tables):
         st.caption("Test, correction, n, dataset and versions stand on top, in CSV as lines that begin with #.")
 
@@ -207,7 +209,7 @@ def _tell(key: str, on_select: Callable[[Mapping[str, Any]], None]) -> None:
 def _file(label: str, make: Callable[[], bytes], name: str, mime: str, key: str) -> None:
     st.download_button(
         label, data=make, file_name=name, mime=mime, key=f"{key}:{name}", on_click="ignore", type="tertiary",
-        icon=":material/download:", width="stretch",
+        icon=":material/download:",
     )  # fmt: skip
 
 
