@@ -5,7 +5,7 @@ import streamlit as st
 from pages._frame import chosen_dataset, page_head
 from pages._gates import gates_panel
 from pages._gene_sets import gene_sets_panel
-from pages._map_fields import choose_layout, choose_map_embedding, choose_settings, choose_view
+from pages._map_fields import View, choose_layout, choose_map_embedding, choose_settings, choose_view
 from pages._maps import maps_side_by_side, maps_split
 from pages._selection import selection_panel
 from pages._show import two_lines
@@ -43,12 +43,20 @@ def compared(dataset: Dataset) -> list[Request]:
     return compare_view(dataset, first, second, settings)
 
 
+def one_view(dataset: Dataset) -> View | None:
+    """Let the embedding, the colours and the making of one map be chosen."""
+    left, right = st.columns([3, 1], gap="medium", vertical_alignment="bottom")
+    with right:
+        settings = choose_settings(dataset)
+    with left:
+        return choose_view(dataset, settings)
+
+
 def density(dataset: Dataset) -> list[Request]:
     """Show the first map as a picture of how many cells lie where."""
     from pages._map_density import density_view
 
-    settings = choose_settings(dataset)
-    view = choose_view(dataset, settings)
+    view = one_view(dataset)
     if view is None:
         return []
     density_view(dataset, view.projection, view.colour)
@@ -59,8 +67,7 @@ def space(dataset: Dataset) -> list[Request]:
     """Show the first map with a third dimension."""
     from pages._map_space import space_view
 
-    settings = choose_settings(dataset)
-    view = choose_view(dataset, settings)
+    view = one_view(dataset)
     if view is None:
         return []
     space_view(dataset, view.projection, view.colour)

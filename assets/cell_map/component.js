@@ -351,11 +351,12 @@ class CellMap {
     this.status.textContent = `The map could not be drawn: ${error.message} Reload the page; if it happens again, choose the plain map under More.`;
   }
 
-  resize() {
+  async resize() {
     this.frame.classList.toggle("narrow", this.frame.clientWidth < NARROW);
     if (!this.picture || this.stage.clientWidth < 2) return;
-    this.picture.resize(this.stage.clientWidth, this.stage.clientHeight);
-    if (this.moved) requestAnimationFrame(() => this.picture && this.write());
+    await this.picture.resize(this.stage.clientWidth, this.stage.clientHeight);
+    if (!this.picture) return;
+    if (this.moved) this.write();
     else this.fit();
   }
 

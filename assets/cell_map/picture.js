@@ -93,11 +93,12 @@ export class Picture {
     this.plot.set({ pointSize: size, opacity, backgroundColor: background });
   }
 
-  resize(width, height) {
+  /** Take another size; done when the library has taken it, which is a frame later. */
+  async resize(width, height) {
     if (width < 2 || height < 2 || (width === this.width && height === this.height)) return;
     this.width = width;
     this.height = height;
-    this.plot.set({ width, height });
+    await this.plot.set({ width, height });
   }
 
   get view() {
