@@ -80,7 +80,7 @@ def cell_density(
         Panel(
             x=Axis(title=f"{name} 1", limits=limits[0], ticks=()),
             y=Axis(title=f"{name} 2", limits=limits[1], ticks=()),
-            marks=_pixels(grid, coordinates, cells, colours, counts[where], most),
+            marks=_pixels(grid, coordinates, (placed, cells), colours, counts[where], most),
             title=f"{where} (n = {grouped_number(cells.sum())})" if len(shown) > 1 else "",
             equal_aspect=True,
         )
@@ -101,11 +101,13 @@ def cell_density(
 def _pixels(
     grid: PixelGrid,
     coordinates: FloatArray,
-    cells: NDArray[np.bool_],
+    both: tuple[NDArray[np.bool_], NDArray[np.bool_]],
     colours: CellColours | None,
     counts: NDArray[np.uint32],
     most: int,
 ) -> tuple[Raster, ...]:
+    """Draw the second of two sets of cells; the legend counts the first, all of them."""
+    placed, cells = both
     places = coordinates[cells]
     if colours is None:
         return (Raster(x=grid.x, y=grid.y, colour=_count_scale(counts, most), counts=counts),)
@@ -122,7 +124,7 @@ def _pixels(
         Raster(
             x=grid.x,
             y=grid.y,
-            colour=coloured_groups(groups, codes, cells),
+            colour=coloured_groups(groups, codes, placed),
             counts=counts,
             opacity=_FAINTEST + (1 - _FAINTEST) * np.log1p(np.maximum(counts, 1) - 1) / max(np.log1p(most - 1), 1e-9),
         ),
@@ -158,7 +160,7 @@ def _caption(placed: NDArray[np.bool_], grid: PixelGrid, colours: CellColours | 
         sentences.append(f"Cells without a value: {grouped_number(n_unknown)}." if n_unknown else "")
     else:
         sentences.append("The colour is that of the category with most cells in a pixel, the fainter the fewer cells.")
-        sentences.append(colours.sentence())
+        sentences.append(f"{colours.sentence()} The legend counts all cells.".strip())
         n_unknown = int((placed & ~colours.known).sum())
         sentences.append(
             f"Cells not assigned, which colour no pixel: {grouped_number(n_unknown)}." if n_unknown else ""

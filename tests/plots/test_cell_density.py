@@ -85,6 +85,16 @@ def test_a_selection_stands_beside_all_cells_on_the_same_scale():
     assert f"The selection (n = {selected.sum()})" in figure.panels[1].title
 
 
+def test_a_selection_of_types_has_one_legend_that_counts_all_cells():
+    figure = cell_density(places(), kinds(), selected=(kinds() == "NK").to_numpy())
+    every, some = raster(figure), raster(figure, 1)
+    assert some.colour.labels == every.colour.labels
+    assert some.colour.counts == every.colour.counts == (60, 60, 60)
+    assert {some.colour.labels[code] for code in some.colour.codes[some.colour.codes >= 0]} == {"NK"}
+    names = [trace.name for trace in to_plotly(figure).data if trace.showlegend]
+    assert len(names) == 3
+
+
 def test_a_pixel_has_the_colour_of_most_of_its_cells():
     points = np.array([[0.0, 0.0]] * 5 + [[5.0, 5.0]] * 3 + [[9.0, 9.0]])
     labels = pd.Series(["a", "a", "a", "b", "b", "b", "b", "a", ""], name="kind")
