@@ -9,11 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scfm_core.analyses.find_markers import adjusted_p_values
-from scfm_core.analyses.group_sums import spans_of_genes, sums_by_code
 from scfm_core.analyses.grouping import Grouping, group_codes
 from scfm_core.analyses.mean_expression import MeasureMeanExpression, bins_of_like_expression
-from scfm_core.analyses.read_expression import gene_positions, normalised_genes
-from scfm_core.analyses.score_gene_set import ScoreGeneSet, SetScores
+from scfm_core.analyses.read_expression import gene_positions
+from scfm_core.analyses.score_gene_set import ScoreGeneSet, SetScores, log_genes, spans_of_counts
 from scfm_core.dataset import Dataset
 from scfm_core.errors import RequestError
 from scfm_core.request import Context, Request
@@ -102,11 +101,11 @@ class CompareSetScores(Request[SetScoresOfGroups]):
     def _as_high(self, context: Context, codes: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
         """Count the random sets whose mean is as high as the set's or higher, shape ``(n_groups,)``."""
         dataset = self.score.dataset
-        means = np.asarray(context.compute(MeasureMeanExpression(dataset)).means)
+        mean = context.compute(MeasureMeanExpression(dataset))
         genes = np.sort(gene_positions(dataset, self.score.gene_ids))
-        bins = bins_of_like_expression(means, GENES_PER_BIN)
+        bins = bins_of_like_expression(np.asarray(mean.means), GENES_PER_BIN)
         pool = np.flatnonzero(np.isin(bins, bins[genes]))
-        spans = spans_of_genes(dataset.n_cells, len(pool))
+        spans = spans_of_counts(np.asarray(mean.share_held)[pool] * dataset.n_cells)
         add_up = partial(_log_sums, dataset, codes, n_groups)
         items, sizes = [pool[start:stop] for start, stop in spans], [stop - start for start, stop in spans]
         step = f"Reading genes of like expression for {self.n_random:,} random sets"
@@ -150,7 +149,12 @@ def count_as_high(
 def _log_sums(
     dataset: Dataset, codes: NDArray[np.int64], n_groups: int, genes: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    return sums_by_code(normalised_genes(dataset, genes).log1p(), codes, n_groups)
+    """Return the sum of log expression over each group's cells, shape ``(n_groups, n_genes)``."""
+    found = [
+        np.bincount(codes[cells] + 1, weights=logs, minlength=n_groups + 1)[1:]
+        for cells, logs in log_genes(dataset, genes)
+    ]
+    return np.array(found, dtype=np.float64).T
 
 
 def _by_group(scores: SetScores, codes: NDArray[np.int64], groups: list[str]) -> pd.DataFrame:

@@ -1,20 +1,21 @@
 """How strongly does each cell express a set of genes, above other genes of like expression?"""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_matrix
 
 from scfm_core.analyses.mean_expression import MeasureMeanExpression, bins_of_like_expression
-from scfm_core.analyses.read_expression import gene_positions, normalised_genes
+from scfm_core.analyses.read_expression import gene_positions, scale_to_depth
 from scfm_core.dataset import Dataset
 from scfm_core.errors import RequestError
 from scfm_core.request import Context, Request
 
-_COUNTS_PER_CHUNK = 20_000_000  # not zero; about a second
+_COUNTS_PER_CHUNK = 10_000_000  # not zero; about a second
 _LEAST_GENES_OF_BIN = 10
 UNIT = "mean ln(1 + counts per 10,000) above like genes"
 
@@ -80,8 +81,8 @@ class ScoreGeneSet(Request[SetScores]):
 
     def __post_init__(self) -> None:
         if not self.gene_ids or len(set(self.gene_ids)) < len(self.gene_ids):
-            n_different = len(set(self.gene_ids))
-            msg = f"Expected at least one gene, each once, found {len(self.gene_ids):,}, of which {n_different:,} differ."
+            found = f"{len(self.gene_ids):,} of which {len(set(self.gene_ids)):,} differ"
+            msg = f"Expected genes, each once, found {found}. Name at least one gene, and none twice."
             raise RequestError(msg, "no-genes")
         gene_positions(self.dataset, self.gene_ids)
         if self.reference_size < 1 or self.n_bins < 2:
@@ -101,7 +102,7 @@ class ScoreGeneSet(Request[SetScores]):
         is_set = np.zeros(self.dataset.n_genes, dtype=bool)
         is_set[genes] = True
         read = np.flatnonzero(weights)
-        spans = _spans(np.asarray(mean.share_held)[read] * self.dataset.n_cells)
+        spans = spans_of_counts(np.asarray(mean.share_held)[read] * self.dataset.n_cells)
         items = [read[start:stop] for start, stop in spans]
         step, sizes = f"Scoring {len(genes):,} genes", [len(item) for item in items]
         scores, held = np.zeros(self.dataset.n_cells), np.zeros(self.dataset.n_cells)
@@ -151,19 +152,37 @@ def draw_reference(means: NDArray[np.float64], genes: NDArray[np.int64], asked: 
     return reference
 
 
-def _spans(n_counts: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """Cut genes into chunks of about as many counts; first and behind the last place."""
+def spans_of_counts(n_counts: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Cut genes into chunks that hold about as many counts; first and behind the last place of each.
+
+    Parameters
+    ----------
+    n_counts
+        Cells that hold each gene, about, shape ``(n_genes,)``.
+    """
     number = (np.cumsum(n_counts) // _COUNTS_PER_CHUNK).astype(np.int64)
     starts = np.flatnonzero(np.diff(number, prepend=-1))
     return list(zip(starts.tolist(), [*starts[1:].tolist(), len(n_counts)], strict=True))
+
+
+def log_genes(
+    dataset: Dataset, genes: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.integer[Any]], NDArray[np.float32]]]:
+    """Yield for each gene the cells that hold it and their ln(1 + counts per 10,000)."""
+    matrix = dataset.counts_of_genes(genes)
+    scale = scale_to_depth(dataset).astype(np.float32)
+    for start, stop in pairwise(matrix.indptr):
+        cells = matrix.indices[start:stop]
+        # ln in single precision is 20 times as fast as log1p, and a count is never so small that it matters
+        yield cells, np.log(1 + matrix.data[start:stop].astype(np.float32) * scale[cells])
 
 
 def _weighted_sums(
     dataset: Dataset, weights: NDArray[np.float64], is_set: NDArray[np.bool_], genes: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float64]]:
     """Return per cell the weighted sum of log expression over some genes, and how many of the set it holds of them."""
-    normalised = normalised_genes(dataset, genes)
-    logs = np.log1p(normalised.data).astype(np.float32).astype(np.float64)
-    matrix = csc_matrix((logs, normalised.indices, normalised.indptr), shape=normalised.shape)
-    is_held = csc_matrix((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)
-    return {"scores": matrix @ weights[genes], "held": is_held @ is_set[genes].astype(np.float64)}
+    scores, held = np.zeros(dataset.n_cells), np.zeros(dataset.n_cells)
+    for gene, (cells, logs) in zip(genes, log_genes(dataset, genes), strict=True):
+        scores[cells] += weights[gene] * logs
+        held[cells] += is_set[gene]
+    return {"scores": scores, "held": held}

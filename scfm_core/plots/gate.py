@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from scfm_core.errors import RequestError
 from scfm_core.gates import GateAxis, Quadrants
-from scfm_core.plots.cell_map import CellPen, drawn_sentence, read_colours, sample_cells
+from scfm_core.plots.cell_map import CellPen, drawn_sentence, read_colours, rows_without_nan, sample_cells
 from scfm_core.plots.figure import (
     INK,
     MUTED,
@@ -69,7 +69,7 @@ def gate_scatter(
         msg = f"Expected one value per cell on both axes, found {len(x.values):,} and {len(y.values):,}."
         raise RequestError(msg, "shape-mismatch")
     places = np.column_stack([x.positions, y.positions])
-    placed = np.isfinite(places).all(axis=1)
+    placed = rows_without_nan(places)
     chosen = placed if selected is None else placed & selected
     marks, legend_title, drawn, sentence = _cells(x, y, places, colour, placed=placed, chosen=chosen)
     (in_x, on_x), (in_y, on_y) = (_axis(axis, places[placed, side]) for side, axis in enumerate((x, y)))
@@ -106,9 +106,9 @@ def _cells(
     if colour is None:
         drawn = sample_cells(placed, chosen.astype(np.int64))
         pen = CellPen(places, _told(x, y, drawn), int(drawn.sum()))
-        marks: list[Mark] = [pen.grey(drawn & ~chosen, UNSELECTED, "not selected", n=int((placed & ~chosen).sum()))]
-        marks.append(pen.points(np.flatnonzero(drawn & chosen), Solid(_BLUE)))
-        return [mark for mark in marks if len(mark.x)], "", drawn, ""
+        grey = pen.grey(drawn & ~chosen, UNSELECTED, "not selected", n=int((placed & ~chosen).sum()))
+        both = (grey, pen.points(np.flatnonzero(drawn & chosen), Solid(_BLUE)))
+        return [mark for mark in both if len(mark.x)], "", drawn, ""
     colours = read_colours(colour)
     drawn = sample_cells(placed, chosen + 2 * colours.strata)
     pen = CellPen(places, _told(x, y, drawn), int(drawn.sum()))
