@@ -81,12 +81,13 @@ def spread_of_columns(counts: csc_matrix, rows: Rows) -> dict[str, NDArray[np.fl
     return {"held": held.T, "total": total.T, "mean": mean.T, "squares": squares.T}
 
 
-def _arrays(counts: csc_matrix) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int64]]:
-    """Return the arrays of a matrix in the types that the functions below are compiled for, once."""
+def _arrays(counts: csc_matrix) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int64]]:
+    """Return the arrays of a matrix in types that the functions below are compiled for: nearly always the same ones."""
+    narrow = np.can_cast(counts.dtype, np.uint16)
     return (
-        np.asarray(counts.data, dtype=np.float64),
-        np.asarray(counts.indices, dtype=np.int32),
-        np.asarray(counts.indptr, dtype=np.int64),
+        counts.data.astype(np.uint16 if narrow else np.float64, copy=False),
+        counts.indices.astype(np.int32, copy=False),
+        counts.indptr.astype(np.int64, copy=False),
     )
 
 
