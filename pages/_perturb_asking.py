@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
+from pages._groupings import cells_of_groups, grouping_choices
 from pages._models import embedded_models, model_words
 from pages._state import cell_table, grouping_columns, selection
 from pages._words import about, cells_of, count, counted, plain
@@ -46,7 +47,8 @@ class Where:
 def choose_cells(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> Where | None:
     """Let all cells, some groups or the selection be chosen, and how the answer is told; None without a group."""
     columns, chosen = grouping_columns(dataset), selection()
-    ways = [*([GROUPS] if columns else []), ALL, *([SELECTED] if chosen is not None else [])]
+    offered = [GROUPS] if grouping_choices(dataset) else []
+    ways = [*offered, ALL, *([SELECTED] if chosen is not None else [])]
     way = st.selectbox("Cells", ways, key=f"{key}:cells:{len(ways)}", persist_state="session")
     if way == GROUPS:
         return _choose_groups(dataset, key, gene_ids)
@@ -60,16 +62,19 @@ def choose_cells(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> Where |
 
 
 def _choose_groups(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> Where | None:
-    column = st.selectbox("Column", grouping_columns(dataset), key=f"{key}:column", persist_state="session")
+    column = st.selectbox("Column", grouping_choices(dataset), key=f"{key}:column", persist_state="session")
     names = group_names(dataset, column)
     chosen = st.multiselect(
         "Groups", names, default=[fullest_group(dataset, column, gene_ids)], key=f"{key}:groups:{column}",
         persist_state="session", select_all=False, wrap=True, placeholder="Choose a group",
         help="Each is answered by itself. At the start the group in which most cells hold the gene.",
     )  # fmt: skip
-    sets = [CellSet.where(dataset, column, name) for name in chosen]
+    sets = [cells_of_groups(dataset, column, [name]) for name in chosen]
     if len(sets) < 2:
         return Where(sets[0], None) if sets else None
+    if column not in grouping_columns(dataset):
+        st.caption("Groups that were labelled here are answered together.")
+        return Where(cells_of_groups(dataset, column, chosen), None)
     *first, last = chosen
     label = f"{', '.join(first)} and {last}"
     return Where(CellSet.from_mask(label, np.any([one.mask for one in sets], axis=0)), column)
@@ -77,7 +82,7 @@ def _choose_groups(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> Where
 
 def choose_some_cells(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> tuple[str, CellSet | None]:
     """Let one group, all cells (None) or the selection be chosen; returns which way it was."""
-    columns, chosen = grouping_columns(dataset), selection()
+    columns, chosen = grouping_choices(dataset), selection()
     ways = [*([GROUP] if columns else []), ALL, *([SELECTED] if chosen is not None else [])]
     way = st.selectbox("Cells", ways, key=f"{key}:cells:{len(ways)}", persist_state="session")
     if way == SELECTED and chosen is not None:
@@ -91,7 +96,7 @@ def choose_some_cells(dataset: Dataset, key: str, gene_ids: Sequence[str]) -> tu
         "Group", names, index=names.index(fullest_group(dataset, column, gene_ids)), key=f"{key}:group:{column}",
         persist_state="session", help="At the start the group in which most cells hold the gene.",
     )  # fmt: skip
-    return way, CellSet.where(dataset, column, value)
+    return way, cells_of_groups(dataset, column, [value])
 
 
 def choose_goal(dataset: Dataset, key: str, *, alternatives: bool = True) -> tuple[State | None, tuple[State, ...]]:

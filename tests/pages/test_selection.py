@@ -236,3 +236,19 @@ def test_two_cells_and_one_selected(open_page, two_cells):
         app.session_state["selection:tab"] = tab
         settle(app)
         assert not app.exception
+
+
+def test_labelled_cells_can_be_perturbed(open_page, tiny_dataset):
+    cells = CellSet.where(tiny_dataset, "cell_type", "B")
+    annotations(tiny_dataset).give("to perturb", "mine", cells, author="Ada")
+    annotations(tiny_dataset).give("to perturb", "others", ~cells, author="Ada")
+    app = open_page("5_Perturbation", tiny_dataset)
+    key = f"perturb:{tiny_dataset.sha256[:10]}"
+    choose(app, f"{key}:column", "to perturb")
+    app.run()
+    groups = next(box for box in app.multiselect if f"{key}:groups:" in (box.key or ""))
+    assert sorted(groups.options) == ["mine", "others"]
+    groups.set_value(["mine", "others"]).run()
+    assert not app.exception
+    assert "answered together" in texts(app.caption)
+    annotations(tiny_dataset).delete_column("to perturb", author="Ada")
