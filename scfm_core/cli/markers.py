@@ -1,18 +1,21 @@
 """``scfm markers``: the genes that tell a group of cells from the others."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 
-from scfm_core.analyses.grouping import Grouping
 from scfm_core.cli.asking import ask, asking, tell
-from scfm_core.cli.embedding import chosen, model_options
+from scfm_core.cli.embedding import model_options
 from scfm_core.cli.files import check_out, file_argument, json_option, out_option, read_input
+from scfm_core.cli.marker_options import comparison_options, cutoff_options, cutoffs_of
 from scfm_core.cli.tables import SUFFIXES, provenance, write_table
 from scfm_core.dataset import Dataset
 
 _TOLD_PER_GROUP = 5
+_CELLS_ONLY = "exploratory: cells are not replicates"
 
 
 @click.command(
@@ -20,63 +23,82 @@ _TOLD_PER_GROUP = 5
     short_help="Find the genes that tell groups of cells apart.",
     epilog="\b\nExample:\n"
     "  scfm markers my.h5ad --group-by cell_type --out markers.csv\n"
-    "  scfm markers my.h5ad --group-by leiden --model scfm-mini --resolution 0.5 --top 50 --out markers.xlsx",
+    "  scfm markers my.h5ad --group-by leiden --model scfm-mini --resolution 0.5 --n-genes 50 --out markers.xlsx\n"
+    "  scfm markers my.h5ad --group-by condition --reference ctrl --within cell_type=B --pseudobulk "
+    "--donor-column donor --gmt sets.gmt --out stimulated.csv",
 )
 @file_argument
 @click.option("--group-by", required=True, metavar="COLUMN|leiden", help="A column of the cell table, or clusters.")
 @model_options(several=False, default="pca")
 @click.option("--resolution", type=float, default=1.0, show_default=True, help="leiden: the higher, the more clusters.")
-@click.option("--method", type=click.Choice(["wilcoxon", "t-test"]), default="wilcoxon", show_default=True)
-@click.option("--reference", metavar="GROUP", default="rest", show_default=True, help="What a group is compared with.")
-@click.option("--top", type=click.IntRange(1), help="Only so many genes per group, of those that pass. Else all.")
-@click.option("--max-p", type=float, default=0.05, show_default=True, help="--top: largest adjusted p-value.")
-@click.option("--min-log2-fold-change", type=float, default=0.25, show_default=True, help="--top: smallest.")
-@click.option("--min-share", type=float, default=0.1, show_default=True, help="--top: smallest share of cells.")
+@comparison_options
+@cutoff_options
+@click.option(
+    "--gmt", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+    help="Gene sets to test among the genes of each group that pass the cut-offs, against the genes tested.",
+)  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="leiden: random seed.")
-@out_option("TABLE", "Table to write: .csv, .xlsx or .parquet.")
+@out_option("TABLE", "Table to write: .csv, .xlsx or .parquet. Further tables stand beside it.")
 @json_option
 def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
     """Find the genes that tell each group of cells in FILE from the others.
 
     Groups are the values of a column, or Leiden clusters in the space of --model. Cells of one donor are no
-    independent replicates: the p-values rank genes.
+    independent replicates: p-values over cells rank genes. With --pseudobulk donors are the replicates.
     """
-    from scfm_core.analyses.find_markers import FindMarkers, top_markers
+    from scfm_core.analyses.choose_markers import choose_markers
+    from scfm_core.analyses.compare_donors import CompareDonors
+    from scfm_core.cli.marker_questions import enrichments, question
+    from scfm_core.gene_sets import read_gmt
 
-    check_out(out, overwrite=overwrite, suffixes=SUFFIXES)
+    names = _files(out, options)
+    for name in names.values():
+        check_out(name, overwrite=overwrite, suffixes=SUFFIXES)
+    sets = None if options["gmt"] is None else read_gmt(options["gmt"])
+    cutoffs = cutoffs_of(options)
     dataset = read_input(options)
-    request = FindMarkers(dataset, _grouping(dataset, options), options["method"], options["reference"])
     with asking(options["device"]) as engine:
-        table = ask(engine, request).table
-    limits = {
-        "max_p_adjusted": options["max_p"],
-        "min_log2_fold_change": options["min_log2_fold_change"],
-        "min_share_in": options["min_share"],
+        request = question(engine, dataset, options)
+        found = ask(engine, request)
+        best = choose_markers(found.table, cutoffs)
+        status = {} if isinstance(request, CompareDonors) else {"status": _CELLS_ONLY}
+        shown = {"shown": cutoffs.words} if options["top"] else {}
+        about = provenance(dataset, request, **status, **shown)
+        tables = {"markers": best if options["top"] else found.table}
+        if isinstance(request, CompareDonors):
+            tables |= {"samples": found.samples, "models": found.designs}
+        for name, table in tables.items():
+            write_table(table, names[name], about)
+        if sets is not None:
+            _write_sets(dataset, enrichments(engine, found.table, cutoffs, sets), names["sets"], status)
+    summary = {
+        "out": out,
+        "dataset": dataset.identity,
+        "n_rows": len(tables["markers"]),
+        "files": [str(name) for name in names.values()],
+        "groups": _told(best, found.table),
     }
-    best = top_markers(table, n_per_group=options["top"] or _TOLD_PER_GROUP, **limits)
-    about = provenance(dataset, request, **({"shown": _shown(options)} if options["top"] else {}))
-    write_table(best if options["top"] else table, out, about)
+    words = [f"{group}: {', '.join(genes) or 'none passes the cut-offs'}" for group, genes in summary["groups"].items()]
+    wrote = [f"Wrote {out}: {summary['n_rows']:,} rows", *(f"Wrote {name}" for name in list(names.values())[1:])]
+    tell("\n".join([*words, *wrote]), summary, as_json=as_json)
+
+
+def _files(out: Path, options: Mapping[str, Any]) -> dict[str, Path]:
+    """Return the names of the tables to write, the one asked for first."""
+    more = [*(("samples", "models") if options["pseudobulk"] else ()), *(("sets",) if options["gmt"] else ())]
+    return {"markers": out, **{name: out.with_name(f"{out.stem}.{name}{out.suffix}") for name in more}}
+
+
+def _told(best: pd.DataFrame, table: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the first genes of each group."""
     told = best.groupby("group", sort=False, observed=True)["symbol"].apply(lambda genes: list(genes[:_TOLD_PER_GROUP]))
-    n_rows = len(best if options["top"] else table)
-    groups = {str(group): told.get(group, []) for group in table["group"].unique()}
-    words = [f"{group}: {', '.join(genes) or 'none passes the cut-offs'}" for group, genes in groups.items()]
-    summary = {"out": out, "dataset": dataset.identity, "n_rows": n_rows, "groups": groups}
-    tell("\n".join([*words, f"Wrote {out}: {n_rows:,} rows"]), summary, as_json=as_json)
+    return {str(group): told.get(group, []) for group in table["group"].unique()}
 
 
-def _shown(options: dict[str, Any]) -> str:
-    return (
-        f"at most {options['top']} genes per group with an adjusted p of at most {options['max_p']:g}, a log2 fold "
-        f"change of at least {options['min_log2_fold_change']:g}, and in at least {100 * options['min_share']:g} % of "
-        "the cells of the group; p is adjusted over all genes tested"
-    )
-
-
-def _grouping(dataset: Dataset, options: dict[str, Any]) -> Grouping:
-    from scfm_core.analyses.cluster_cells import ClusterCells
-    from scfm_core.analyses.grouping import ByClusters, ByColumn
-
-    if options["group_by"] != "leiden" or "leiden" in dataset.cells():
-        return ByColumn(options["group_by"])
-    embedding = chosen(options).embeddings(dataset)[0]
-    return ByClusters(ClusterCells(embedding, resolution=options["resolution"], seed=options["seed"]))
+def _write_sets(dataset: Dataset, found: list[tuple[str, Any, Any]], out: Path, status: Mapping[str, str]) -> None:
+    """Write the gene sets of all groups into one table."""
+    parts = [answer.table.assign(group=group) for group, _, answer in found]
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"group": []})
+    table = table[["group", *(name for name in table if name != "group")]]
+    about = provenance(dataset, found[0][1], groups=", ".join(group for group, *_ in found), **status) if found else {}
+    write_table(table, out, about)
