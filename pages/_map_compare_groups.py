@@ -26,7 +26,7 @@ _number = st.column_config.NumberColumn
 _COLUMNS = {
     "group": st.column_config.TextColumn("Group"),
     "embedding": st.column_config.TextColumn("Embedding"),
-    "neighbor": st.column_config.TextColumn("Neighbours of"),
+    "neighbor": st.column_config.TextColumn("Their neighbours"),
     "n_cells": _number("n cells", help="Cells compared."),
     "mean": _number("Mean", format=PERCENT),
     "sd": _number("SD over cells", format=PERCENT),

@@ -18,6 +18,7 @@ from scfm_core.plots.figure import (
 )
 
 MAX_GROUPS = 30
+_MANY = 50
 _NO_GROUP = "not assigned"
 _CAVEAT = (
     "A gain is no proof of kinship: neighbours sum up to 100 % in each row, so that what one group gains others lose, "
@@ -101,11 +102,14 @@ def _words(row: "pd.Series[Any]", group: str, other: str) -> str:
 
 
 def _title(change: Any, groups: list[str], neighbors: list[str], sizes: "pd.Series[Any]") -> str:
-    row, column = np.unravel_index(int(np.abs(change).argmax()), change.shape)
+    """Name the largest change, of groups with at least 50 cells where there are any: few change much by chance."""
+    n_cells = np.array([int(sizes[group]) for group in groups])
+    told = np.abs(change) * (n_cells >= min(_MANY, n_cells.max()))[:, None]
+    row, column = np.unravel_index(int(told.argmax()), change.shape)
     largest = float(change[row, column])
-    n = f"n = {grouped_number(sizes.sum())} cells"
+    n = f"n = {grouped_number(n_cells[row])} of {grouped_number(sizes.sum())} cells"
     if abs(largest) < 1:
-        return f"No group's neighbourhood changes by one percentage point or more ({n})"
+        return f"No neighbourhood changes by one percentage point or more (n = {grouped_number(sizes.sum())} cells)"
     verb = "gain" if largest > 0 else "lose"
     what = "of their own" if groups[row] == neighbors[column] else f"among {_name(neighbors[column])}"
     return (

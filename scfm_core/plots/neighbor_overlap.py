@@ -82,8 +82,8 @@ def overlap_by_group(
     names = f"{one_line(first, longest=40)} and {one_line(second, longest=40)}"
     return Figure(
         panels=(Panel(x=_share_axis("Neighbours kept (%)"), y=_group_axis(rows), marks=tuple(marks)),),
-        title=f"{names} share {plain_number(overall)} % of each cell's {n_neighbors} neighbours; "
-        f"by chance {plain_number(chance)} % (n = {grouped_number(n_cells)} cells)",
+        title=f"{names} share {plain_number(overall)}\u00a0% of each cell's {n_neighbors} neighbours; "
+        f"by chance {plain_number(chance)}\u00a0% (n = {grouped_number(n_cells)} cells)",
         caption=_overlap_caption(table, rows, n_neighbors, donors is not None and len(donors) > 0),
         caveat=OVERLAP_CAVEAT,
         width_mm=150.0,
@@ -131,9 +131,9 @@ def neighbor_mixing(table: pd.DataFrame, *, first: str, second: str, column: str
     what = one_line(column, longest=30)
     return Figure(
         panels=(Panel(x=_share_axis(f"Neighbours from the own {what} (%)"), y=_group_axis(shown), marks=tuple(marks)),),
-        title=f"Of a cell's neighbours {plain_number(shares[0])} % come from its own {what} in "
-        f"{one_line(first, longest=30)} and {plain_number(shares[1])} % in {one_line(second, longest=30)}; drawn from "
-        f"all cells {plain_number(chance_all)} % would (n = {grouped_number(n_cells)} cells)",
+        title=f"Of a cell's neighbours {plain_number(shares[0])}\u00a0% come from its own {what} in "
+        f"{one_line(first, longest=30)} and {plain_number(shares[1])}\u00a0% in {one_line(second, longest=30)}; drawn "
+        f"from all cells {plain_number(chance_all)}\u00a0% would (n = {grouped_number(n_cells)} cells)",
         caption=_mixing_caption(sides[0], shown, what, within),
         caveat=MIXING_CAVEAT,
         width_mm=150.0,

@@ -69,6 +69,11 @@ def _map_lines(
         labels, name = f"dataset.cells()[{column!r}].astype(str).to_numpy()", str(column)
     else:
         labels, name = '["cell"] * dataset.n_cells', "all cells"
+    if request.n_dimensions == 3:
+        return ["import pandas as pd", f"from {_PLOTS}.cell_map_3d import cell_map_3d, flat_views"], [
+            f"colour = pd.Series({labels}, name={name!r}, dtype=\"category\")",
+            f"figure = flat_views(cell_map_3d({answer}.coordinates, colour, method={request.method!r}))",
+        ]
     return imports, [
         f"colour = pd.Series({labels}, name={name!r}, dtype=\"category\")",
         f"figure = cell_map({answer}.coordinates, colour, method={request.method!r})",

@@ -29,7 +29,7 @@ def test_means_ranges_and_chance_are_those_of_the_table():
     (rule,) = marks(figure, Rule)
     assert rule.at == pytest.approx(100 * 20 / 239)
     assert "PCA (baseline) and scFM mini" in figure.title
-    assert "8.37 %" in figure.title
+    assert "8.37\u00a0%" in figure.title
     assert "n = 180 cells" in figure.title
 
 
@@ -61,7 +61,14 @@ def test_change_of_neighbours_is_second_minus_first():
     np.testing.assert_allclose(heat.colour.values.sum(axis=1), 0, atol=1e-9)
     assert heat.colour.limits[0] == -heat.colour.limits[1]
     assert figure.panels[0].x.ticks[-1][1] == "not assigned"
-    assert "n = 180 cells" in figure.title
+    assert "n = 60 of 180 cells" in figure.title
+
+
+def test_a_few_cells_make_no_headline():
+    table = neighbor_composition(ANSWER, LABELS)
+    few = table["group"] == "NK"
+    loud = table.assign(n_cells=np.where(few, 5, 60), change=np.where(few, 10.0, 1.0) * table["change"])
+    assert "cells of NK" not in neighbor_change(loud, **NAMES, column="cell type").title
 
 
 def test_many_groups_keep_the_largest_and_say_so():
