@@ -9,6 +9,7 @@ it is asked about a part of the cells, and so are we, beside the whole. The data
 import argparse
 import multiprocessing
 import os
+import shutil
 import tempfile
 import time
 import warnings
@@ -130,6 +131,24 @@ def on_a_cluster(dataset: Dataset, workspace: Path, method: str) -> float:
         return ask(dataset.path, method, DaskExecutor(cluster.address))
 
 
+def compare(whole: Dataset, part: Dataset, workspace: Path) -> None:
+    """Print what the markers take: ours of all cells, and ours and scanpy's of a part of them."""
+    for method in _METHODS:
+        print(f"\nMarkers of {SHARE_SELECTED:.0%} of the cells against the rest, {method}:")
+        for name, work, dataset in (
+            ("ours, all", markers, whole),
+            ("ours, part", markers, part),
+            ("scanpy, part", scanpys, part),
+        ):
+            seconds, processor, gigabytes = measured(work, dataset.path, method)
+            print(
+                f"{name} ({dataset.n_cells:,} cells): {seconds['']:.1f} s; the whole process {processor:.1f} s of "
+                f"processor time, {gigabytes:.2f} GB of memory at most",
+                flush=True,
+            )
+        print(f"ours, all, on a Dask cluster: {on_a_cluster(whole, workspace, method):.1f} s", flush=True)
+
+
 def main() -> None:
     """Print what each step takes."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -147,20 +166,10 @@ def main() -> None:
         print(f"{name}: {1000 * seconds:.0f} ms")
     print(f"most memory of the process so far: {gigabytes:.2f} GB")
     part = part_of(whole, asked.subset)
-    for method in _METHODS:
-        print(f"\nMarkers of {SHARE_SELECTED:.0%} of the cells against the rest, {method}:")
-        for name, work, dataset in (
-            ("ours, all", markers, whole),
-            ("ours, part", markers, part),
-            ("scanpy, part", scanpys, part),
-        ):
-            seconds, processor, gigabytes = measured(work, dataset.path, method)
-            print(
-                f"{name} ({dataset.n_cells:,} cells): {seconds['']:.1f} s; the whole process {processor:.1f} s of "
-                f"processor time, {gigabytes:.2f} GB of memory at most",
-                flush=True,
-            )
-        print(f"ours, all, on a Dask cluster: {on_a_cluster(whole, asked.workspace, method):.1f} s", flush=True)
+    try:
+        compare(whole, part, asked.workspace)
+    finally:
+        shutil.rmtree(part.path)
 
 
 if __name__ == "__main__":
