@@ -80,7 +80,7 @@ def design_of(n_cells: NDArray[np.int64], batches: NDArray[np.int64] | None, *, 
     used = kept & both if paired else alone
     side, donors = np.nonzero(used)
     inside = side == 0
-    own_level = np.unique(donors)[1:] if paired else []
+    own_level = np.unique(donors)[1:] if paired else np.empty(0, dtype=np.int64)
     base = np.stack([np.ones(len(side)), *((donors == donor) * 1.0 for donor in own_level)], axis=1)
     remarks = _left_out(n_cells, used, min_cells)
     batch, said = np.empty((len(side), 0)), ""

@@ -67,7 +67,8 @@ class DonorSides:
     def members(self, design: Design) -> NDArray[np.int64]:
         """Return 1 where a sum belongs to a sample of the design, else 0, shape ``(n_samples, n_sums)``."""
         side = np.where(design.inside, 0, 1)
-        return ((self.side == side[:, None]) & (self.donor == design.donors[:, None])).astype(np.int64)
+        belongs: NDArray[np.bool_] = (self.side == side[:, None]) & (self.donor == design.donors[:, None])
+        return belongs.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,7 +37,8 @@ def sums_by_code(matrix: csc_matrix, codes: NDArray[np.integer[Any]], n_codes: i
     column = np.repeat(np.arange(n_genes), np.diff(matrix.indptr))
     there = of_row >= 0
     place = of_row[there].astype(np.int64) * n_genes + column[there]
-    sums = np.bincount(place, weights=matrix.data[there].astype(np.float64), minlength=n_codes * n_genes)
+    weights = matrix.data[there].astype(np.float64)
+    sums: NDArray[np.float64] = np.bincount(place, weights=weights, minlength=n_codes * n_genes).astype(np.float64)
     return sums.reshape(n_codes, n_genes)
 
 

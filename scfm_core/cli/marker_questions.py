@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -20,6 +20,7 @@ from scfm_core.dataset import Dataset
 from scfm_core.engine import Engine
 from scfm_core.errors import RequestError
 from scfm_core.gene_sets import GeneSets
+from scfm_core.request import Context
 
 
 def question(engine: Engine, dataset: Dataset, options: Mapping[str, Any]) -> CompareDonors | FindMarkers:
@@ -49,7 +50,8 @@ def question(engine: Engine, dataset: Dataset, options: Mapping[str, Any]) -> Co
             "--reference, or add --pseudobulk, where the rest is that of these cells."
         )
         raise RequestError(msg, "needs-reference")
-    cells = compared_cells(engine, dataset, grouping, reference=options["reference"], within=within)
+    context = cast(Context, engine)  # which only has to compute clusters
+    cells = compared_cells(context, dataset, grouping, reference=options["reference"], within=within)
     return FindMarkers(dataset, cells, options["method"], options["reference"])
 
 

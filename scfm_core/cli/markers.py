@@ -52,14 +52,14 @@ def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
     from scfm_core.gene_sets import read_gmt
 
     names = _files(out, options)
-    for name in names.values():
-        check_out(name, overwrite=overwrite, suffixes=SUFFIXES)
+    for file in names.values():
+        check_out(file, overwrite=overwrite, suffixes=SUFFIXES)
     sets = None if options["gmt"] is None else read_gmt(options["gmt"])
     cutoffs = cutoffs_of(options)
     dataset = read_input(options)
     with asking(options["device"]) as engine:
         request = question(engine, dataset, options)
-        found = ask(engine, request)
+        found: Any = ask(engine, request) if isinstance(request, CompareDonors) else ask(engine, request)
         best = choose_markers(found.table, cutoffs)
         status = {} if isinstance(request, CompareDonors) else {"status": _CELLS_ONLY}
         shown = {"shown": cutoffs.words} if options["top"] else {}
@@ -71,15 +71,17 @@ def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
             write_table(table, names[name], about)
         if sets is not None:
             _write_sets(dataset, enrichments(engine, found.table, cutoffs, sets), names["sets"], status)
+    told = _told(best, found.table)
+    n_rows = len(tables["markers"])
     summary = {
         "out": out,
         "dataset": dataset.identity,
-        "n_rows": len(tables["markers"]),
+        "n_rows": n_rows,
         "files": [str(name) for name in names.values()],
-        "groups": _told(best, found.table),
+        "groups": told,
     }
-    words = [f"{group}: {', '.join(genes) or 'none passes the cut-offs'}" for group, genes in summary["groups"].items()]
-    wrote = [f"Wrote {out}: {summary['n_rows']:,} rows", *(f"Wrote {name}" for name in list(names.values())[1:])]
+    words = [f"{group}: {', '.join(genes) or 'none passes the cut-offs'}" for group, genes in told.items()]
+    wrote = [f"Wrote {out}: {n_rows:,} rows", *(f"Wrote {name}" for name in list(names.values())[1:])]
     tell("\n".join([*words, *wrote]), summary, as_json=as_json)
 
 

@@ -41,7 +41,7 @@ def donor_strips(values: pd.DataFrame, *, inside: str, outside: str, columns: in
         f"{one_line(name, longest=18)}\n(n = {int(donors.get(side, 0))})"
         for name, side in ((outside, "out"), (inside, "in"))
     )
-    panels = tuple(_panel(symbol, rows, names) for symbol, rows in values.groupby("symbol", sort=False))
+    panels = tuple(_panel(str(symbol), rows, names) for symbol, rows in values.groupby("symbol", sort=False))
     n_rows = -(-len(panels) // columns)
     words = "1 gene" if len(symbols) == 1 else f"{len(symbols)} genes"
     return Figure(
@@ -57,7 +57,7 @@ def donor_strips(values: pd.DataFrame, *, inside: str, outside: str, columns: in
     )
 
 
-def _panel(symbol: str, rows: pd.DataFrame, names: tuple[str, str]) -> Panel:
+def _panel(symbol: str, rows: pd.DataFrame, names: tuple[str, ...]) -> Panel:
     marks: list[Mark] = []
     for _, mine in rows.groupby("donor"):
         if mine["side"].nunique() == 2:

@@ -46,7 +46,7 @@ def dot_plot(summary: GroupExpression, *, groups_are: str = "", title: str = "")
             y=down.astype(np.float64),
             colour=colour,
             size=largest * np.sqrt(shares[groups, columns]),
-            hover=tuple(_words(summary, group, gene) for group, gene in zip(groups, columns, strict=True)),
+            hover=tuple(_words(summary, int(group), int(gene)) for group, gene in zip(groups, columns, strict=True)),
             size_key=key,
         )
 
