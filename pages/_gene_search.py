@@ -163,8 +163,10 @@ def tell_missing(search: GeneSearch) -> None:
     if renamed:
         more = f", and {len(renamed) - _MOST_TOLD} more" if len(renamed) > _MOST_TOLD else ""
         st.caption(f"{plain(', '.join(renamed[:_MOST_TOLD]), longest=600)}{more}.")
-    if search.missing:
-        names = [each.name for each in search.missing]
+    for each in [each for each in search.missing if each.several][:_MOST_TOLD]:
+        st.caption(plain(each.words, longest=300))
+    names = [each.name for each in search.missing if not each.several]
+    if names:
         more = f" and {counted(len(names) - _MOST_TOLD, 'name')} more" if len(names) > _MOST_TOLD else ""
         st.caption(f"Not in this dataset: {plain(', '.join(names[:_MOST_TOLD]), longest=400)}{more}.")
 

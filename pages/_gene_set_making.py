@@ -75,7 +75,7 @@ def _proposed(dataset: Dataset, way: str, key: str) -> GeneSet | None:
             help="Between them a space, a comma or a new line. Other names (CD20) are found too.",
         )  # fmt: skip
         names = tuple(dict.fromkeys(names_in(text)))
-        return GeneSet("", "typed", names) if names else None
+        return GeneSet("", "typed or pasted", names) if names else None
     if way == PICKED:
         genes = tuple(symbol_of(dataset, gene_id) for gene_id in st.session_state[PICKED_GENES])
         return GeneSet("Picked genes", f"picked on the volcano of {dataset.title}", genes)

@@ -62,9 +62,9 @@ def _list(dataset: Dataset, sets: dict[str, GeneSet], key: str) -> GeneSet | Non
     words = f"{counted(len(set(found.values())), 'gene')} of {counted(len(one.genes), 'name')} in this dataset"
     lost = f"; not here: {plain(', '.join(missing[:_MOST_LISTED]), longest=500)}" if missing else ""
     more = f" and {count(len(missing) - _MOST_LISTED)} more" if len(missing) > _MOST_LISTED else ""
-    about = f" {plain(one.description, longest=300)}." if one.description else ""
+    about = f" From: {plain(one.description.rstrip('.'), longest=300)}." if one.description else ""
     st.caption(f"{words}{lost}{more}.{about}")
-    with st.expander(f"All {counted(len(sets), 'kept set')}"):
+    with st.expander(f"All that are kept ({count(len(sets))})"):
         rows = [{"Name": s.name, "Genes": len(s.genes), "First genes": ", ".join(s.genes[:8]), "From": s.description}
                 for s in sets.values()]  # fmt: skip
         st.dataframe(pd.DataFrame(rows), hide_index=True)

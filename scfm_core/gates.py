@@ -14,7 +14,7 @@ from scfm_core.errors import RequestError
 
 Combination = Literal["new", "add", "keep", "take"]
 _WHOLE_SPREAD = 0.35  # of one count
-_ZERO_SPREAD = 0.015  # of the length of the axis
+_ZERO_SPREAD = 0.03  # of the length of the axis
 _ZERO_GAP, _ZERO_HALF = 0.5, 0.12  # decades between the zeros of a log axis and the rest, and half the zeros' width
 _LONGEST_LABEL = 300
 
@@ -83,7 +83,7 @@ class GateAxis:
         edge = np.floor(at) + 0.5 if self.whole else at
         if self.log:
             return float(np.log10(edge))
-        return 1.5 * _ZERO_SPREAD * self._length if at == 0 and not self.whole else float(edge)
+        return 1.4 * _ZERO_SPREAD * self._length if at == 0 and not self.whole else float(edge)
 
     @property
     def _length(self) -> float:

@@ -72,7 +72,8 @@ def gate_scatter(
     placed = rows_without_nan(places)
     chosen = placed if selected is None else placed & selected
     marks, legend_title, drawn, sentence = _cells(x, y, places, colour, placed=placed, chosen=chosen)
-    (in_x, on_x), (in_y, on_y) = (_axis(axis, places[placed, side]) for side, axis in enumerate((x, y)))
+    room = 0.04 if parted is None else 0.1  # for the words in the corners
+    (in_x, on_x), (in_y, on_y) = (_axis(axis, places[placed, side], room) for side, axis in enumerate((x, y)))
     if parted is not None:
         at, found = parted
         marks += [Rule(at=x.line_position(at[0]), axis="x"), Rule(at=y.line_position(at[1]), axis="y")]
@@ -130,10 +131,10 @@ def _told(x: GateAxis, y: GateAxis, drawn: NDArray[np.bool_]) -> pd.DataFrame | 
     return pd.DataFrame({names[0]: x.values, names[1] if names[1] != names[0] else f"{names[1]} ": y.values})
 
 
-def _axis(axis: GateAxis, positions: FloatArray) -> tuple[tuple[float, float], Axis]:
+def _axis(axis: GateAxis, positions: FloatArray, room: float) -> tuple[tuple[float, float], Axis]:
     """Return the limits of the positions, and the axis."""
     low, high = (float(positions.min()), float(positions.max())) if len(positions) else (0.0, 1.0)
-    margin = 0.04 * max(high - low, 0.1)
+    margin = room * max(high - low, 0.1)
     limits = (low - margin, high + margin)
     title = one_line(axis.title, longest=80)
     if not axis.log:

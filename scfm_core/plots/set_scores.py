@@ -43,7 +43,7 @@ def set_score_violins(scores: FloatArray, groups: "pd.Series", donors: pd.DataFr
     shown = group_cells(groups)
     values = np.asarray(scores, dtype=np.float64)
     usable = np.isfinite(values)
-    marks: list[Mark] = [Rule(at=0.0, axis="y", text="as genes of like expression")]
+    marks: list[Mark] = [Rule(at=0.0, axis="y")]
     ticks: list[tuple[float, str]] = []
     for at, place in enumerate(shown.present()):
         of_group = values[usable & (shown.codes == place)]
@@ -63,9 +63,9 @@ def set_score_violins(scores: FloatArray, groups: "pd.Series", donors: pd.DataFr
         title=f"{one_line(name, longest=50)} in {len(ticks)} group{'s' * (len(ticks) != 1)}, "
         f"n = {grouped_number(len(known))} cells",
         caption="Mean log expression of the set's genes in each cell, less that of reference genes that are expressed "
-        "as strongly over all cells (CP10K: counts per 10,000). The width shows how many cells have that score; the "
-        f"bar holds the middle half of the cells, the dot is the median. {with_donors}{shown.merged_sentence()}"
-        f"{left_out}".strip(),
+        "as strongly over all cells (CP10K: counts per 10,000); on the dashed line both are equal. The width shows how "
+        "many cells have that score; the bar holds the middle half of the cells, the dot is the median. "
+        f"{with_donors}{shown.merged_sentence()}{left_out}".strip(),
         caveat=_CAVEAT,
         width_mm=float(np.clip(30 + 14 * len(ticks), 89, 183)),
         height_mm=85.0,

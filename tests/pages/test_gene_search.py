@@ -138,6 +138,19 @@ def test_a_name_of_two_genes_is_asked_about(fields, tiny_dataset, tmp_path):
     assert fields.session_state["got"] == ("ENSG00000203747",)
 
 
+def test_a_pasted_name_of_two_genes_is_asked_about(fields, tmp_path):
+    new = NewDataset(
+        matrix=csr_matrix(np.ones((2, 2), dtype=int)), gene_ids=("ENSG00000203747", "ENSG00000162747"),
+        gene_symbols=("FCGR3A", "FCGR3B"), cells=pd.DataFrame(index=["a", "b"]), organism="human",
+    )  # fmt: skip
+    fields.session_state["dataset"] = write_dataset(tmp_path, new)
+    fields.session_state["here:genes"] = []
+    fields.run()
+    fields.text_area[0].set_value("CD16 nonsense").run()
+    assert "CD16 is another name of FCGR3B and FCGR3A" in texts(fields.caption)
+    assert "Not in this dataset: nonsense." in texts(fields.caption)
+
+
 def test_a_pasted_list_is_taken(fields, tiny_dataset):
     fields.text_area[0].set_value("NKG7\nlyz;CD20 nonsense").run()
     assert "Not in this dataset: nonsense." in texts(fields.caption)
