@@ -7,6 +7,7 @@ from pages._gates import gates_panel
 from pages._gene_sets import gene_sets_panel
 from pages._map_fields import View, choose_layout, choose_map_embedding, choose_settings, choose_view
 from pages._maps import maps_side_by_side, maps_split
+from pages._methods import methods_and_code
 from pages._selection import selection_panel
 from pages._show import two_lines
 from pages._waiting import errors_as_text
@@ -60,7 +61,7 @@ def density(dataset: Dataset) -> list[Request]:
     if view is None:
         return []
     density_view(dataset, view.projection, view.colour)
-    return [view.projection]
+    return list(view.requests)
 
 
 def space(dataset: Dataset) -> list[Request]:
@@ -71,7 +72,7 @@ def space(dataset: Dataset) -> list[Request]:
     if view is None:
         return []
     space_view(dataset, view.projection, view.colour)
-    return [view.projection]
+    return list(view.requests)
 
 
 page_head("UMAP", "Which cells lie together, and do embeddings agree on it?")
@@ -82,7 +83,7 @@ view_name = st.segmented_control(
     label_visibility="collapsed",
 )  # fmt: skip
 with errors_as_text():
-    views[view_name](current)
+    methods_and_code(current, views[view_name](current), key="umap")
 panels = {SELECTION: selection_panel, GATES: gates_panel, GENE_SETS: gene_sets_panel}
 panel_name = st.segmented_control(
     "Beneath the maps", list(panels), default=SELECTION, required=True, key="map-panel", persist_state="session",

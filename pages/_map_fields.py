@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from pages._gene_search import search_gene
-from pages._gene_sets import choose_gene_set, score_colour
+from pages._gene_sets import choose_gene_set, score_colour, score_request
 from pages._groupings import grouping_choices
 from pages._map import PLAIN
 from pages._map_state import (
@@ -24,20 +25,23 @@ from pages._map_state import (
 )
 from pages._models import model_words
 from pages._served import serve_bundle
-from pages._views import GENE, GENE_SET, Colouring, MapSettings, colour_choices, colour_values, map_settings
+from pages._views import CLUSTERS, GENE, GENE_SET, Colouring, MapSettings, colour_choices, colour_values, map_settings
 from scfm_core.analyses.cluster_cells import ClusterCells
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.project_cells import ProjectCells
+from scfm_core.analyses.read_expression import ReadExpression
 from scfm_core.dataset import Dataset
+from scfm_core.request import Request
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One map: the name of its fields, where its cells stand, and their colours."""
+    """One map: the name of its fields, where its cells stand, their colours, and every question behind these."""
 
     side: str
     projection: ProjectCells
     colour: pd.Series
+    requests: tuple[Request[Any], ...]
 
 
 def choose_layout(dataset: Dataset) -> tuple[int, str, MapSettings]:
@@ -91,10 +95,11 @@ def choose_view(dataset: Dataset, settings: MapSettings, number: int = 0) -> Vie
         embedding = choose_map_embedding(dataset, number)
     place = choices.index(start.colour) if start.colour in choices else 0
     choice = second.selectbox("Colour", choices, index=place, key=key, persist_state="session")
-    own = EmbedCells(dataset, embedding.model)
+    clusters = settings.clusters(EmbedCells(dataset, embedding.model))
     with third[0] if third else second:
-        colour = _colour(dataset, choice, settings.clusters(own), number)
-    return None if colour is None else View(side, settings.projection(embedding), colour)
+        colour, behind = _colour(dataset, choice, clusters, number)
+    projection = settings.projection(embedding)
+    return None if colour is None else View(side, projection, colour, (projection, *behind))
 
 
 def choose_map_embedding(dataset: Dataset, number: int) -> EmbedCells:
@@ -116,10 +121,22 @@ def _embedding_words(dataset: Dataset, choices: dict[str, EmbedCells], key: str)
     return words if embedding.dataset.identity == dataset.identity else f"{words}, before the subset"
 
 
-def _colour(dataset: Dataset, choice: str, clusters: ClusterCells, number: int) -> "pd.Series | None":
+def _colour(
+    dataset: Dataset, choice: str, clusters: ClusterCells, number: int
+) -> "tuple[pd.Series | None, tuple[Request[Any], ...]]":
+    """Return the colours, None while they are computed or not chosen, and the questions behind them."""
     side = side_of(number)
     if choice == GENE_SET:
         chosen = choose_gene_set(dataset, side)
-        return None if chosen is None else score_colour(dataset, chosen, place=side)
+        if chosen is None:
+            return None, ()
+        return score_colour(dataset, chosen, place=side), (score_request(dataset, chosen),)
     gene_id = search_gene(dataset, side) if choice == GENE else ""
-    return None if gene_id is None else colour_values(dataset, Colouring(choice, gene_id, clusters), place=side)
+    if gene_id is None:
+        return None, ()
+    colour = colour_values(dataset, Colouring(choice, gene_id, clusters), place=side)
+    behind: dict[str, tuple[Request[Any], ...]] = {
+        CLUSTERS: (clusters,),
+        GENE: (ReadExpression(dataset, (gene_id,)),) if gene_id else (),
+    }
+    return colour, behind.get(choice, ())

@@ -54,7 +54,7 @@ def maps_split(
         return [], []
     places = placed_cells(dataset, view.projection, place="split")
     if places is None:
-        return [], [view.projection]
+        return [], list(view.requests)
     values = cell_table(dataset)[column].astype(object).where(cell_table(dataset)[column].notna(), "").astype(str)
     sizes = values[values != ""].value_counts()
     shown = in_reading_order(sizes.index[:_MOST_PANELS])
@@ -74,7 +74,7 @@ def maps_split(
                 key = f"split:{file_stem(column)}:{file_stem(name)}"
                 figures.append(draw_map(dataset, places, view.colour, key=key, title=title, height=400, panel=panel))
     _split_files(dataset, view, places, column)
-    return figures, [view.projection]
+    return figures, list(view.requests)
 
 
 def _split_files(dataset: Dataset, view: View, places: Places, column: str) -> None:
@@ -97,7 +97,7 @@ def _view(
     figure = show_map(dataset, view.projection, view.colour, key=view.side, height=height)
     if figure is not None:
         _files(dataset, view, figure, view.side)
-    return figure, [view.projection]
+    return figure, view.requests
 
 
 def _files(dataset: Dataset, view: View, figure: LaterFigure, key: str) -> None:
