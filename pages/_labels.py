@@ -204,6 +204,8 @@ def _undo_and_history(dataset: Dataset, author: str) -> None:
             _do(lambda: found.redo(author=author), "Done again.")
     if not acts:
         return
+    if not author:
+        st.caption("Undo is for what you did yourself: type your name first.")
     with st.expander(f"History: {counted(len(acts), 'act')}", icon=":material/history:"):
         table = _history_table(found)
         st.dataframe(table, hide_index=True, height=min(38 * (len(table) + 1), 320))

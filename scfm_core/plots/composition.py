@@ -1,10 +1,11 @@
 """What some cells are made of: the share of each group beside that among other cells, with the range over donors."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from scfm_core.analyses.compose_cells import NO_GROUP, Composition
 from scfm_core.errors import RequestError
 from scfm_core.plots.colours import CYCLE
 from scfm_core.plots.figure import (
@@ -23,9 +24,6 @@ from scfm_core.plots.figure import (
     plain_number,
 )
 
-if TYPE_CHECKING:
-    from scfm_core.analyses.compose_cells import Composition
-
 MOST_GROUPS = 25
 CHOSEN, OTHERS = CYCLE[0], CYCLE[1]  # blue, orange: told apart by every eye
 _HALF = 0.2
@@ -35,7 +33,7 @@ _CAVEAT = (
 )
 
 
-def composition_bars(found: "Composition", chosen: str, others: str, *, column: str) -> Figure:
+def composition_bars(found: Composition, chosen: str, others: str, *, column: str) -> Figure:
     """Draw two bars for each group: its share of the chosen cells and of those beside them; at most 25 groups.
 
     Where donors are known, a line spans the smallest and the largest share over donors, and a dot is one donor.
@@ -80,7 +78,7 @@ def composition_bars(found: "Composition", chosen: str, others: str, *, column: 
     )
 
 
-def _bars(found: "Composition", shown: pd.DataFrame, side: str, *, name: str, look: tuple[str, float]) -> Bars:
+def _bars(found: Composition, shown: pd.DataFrame, side: str, *, name: str, look: tuple[str, float]) -> Bars:
     colour, shift = look
     value = 100 * shown[f"share_{side}"].to_numpy(dtype=np.float64)
     low, high = (value, value)
@@ -104,7 +102,7 @@ def _bars(found: "Composition", shown: pd.DataFrame, side: str, *, name: str, lo
     )
 
 
-def _donors(found: "Composition", shown: pd.DataFrame) -> list[Mark]:
+def _donors(found: Composition, shown: pd.DataFrame) -> list[Mark]:
     """Return one dot for each donor that has cells on a side."""
     if found.donors.empty:
         return []
@@ -138,7 +136,11 @@ def _end(mark: Mark) -> float:
 
 
 def _title(table: pd.DataFrame, chosen: str, others: str) -> str:
-    first = table.iloc[int(table["n_in"].to_numpy().argmax())]
+    named = np.where(table["group"].astype(str).str.startswith(NO_GROUP), 0, table["n_in"])
+    first = table.iloc[int(named.argmax())]
+    if not named.any():
+        total = table["n_in"].sum()
+        return f"No cell of {one_line(chosen, longest=30)} is in a group (n = {grouped_number(total)} cells)"
     n_in, n_out = (grouped_number(table[name].sum()) for name in ("n_in", "n_out"))
     beside = f", {plain_number(100 * first['share_out'])} % of {one_line(others, longest=30)}" if n_out != "0" else ""
     return (
@@ -147,7 +149,7 @@ def _title(table: pd.DataFrame, chosen: str, others: str) -> str:
     )
 
 
-def _caption(found: "Composition", n_left_out: int) -> str:
+def _caption(found: Composition, n_left_out: int) -> str:
     words = "Each pair of bars is one group: its share of the selected cells, and of the cells beside them."
     if len(found.donors):
         counts = [_donors_with_cells(found, side) for side in ("in", "out")]
@@ -159,5 +161,5 @@ def _caption(found: "Composition", n_left_out: int) -> str:
                     if n_left_out else "")  # fmt: skip
 
 
-def _donors_with_cells(found: "Composition", side: Literal["in", "out"]) -> int:
+def _donors_with_cells(found: Composition, side: Literal["in", "out"]) -> int:
     return int(found.donors.loc[found.donors[f"n_donor_{side}"] > 0, "donor"].nunique())
