@@ -1,13 +1,17 @@
 """The frame around every page: title, navigation, the head with its question, and the way on."""
 
 from contextvars import ContextVar
+from functools import partial
 
 import streamlit as st
 
+from pages._link import keep_address, open_address, tell_lost
+from pages._share import session_page, share_menu
 from pages._show import theme
 from pages._state import dataset_in_use, open_demo_dataset
 from pages._thread import show_thread
 from pages._waiting import errors_as_text
+from pages._words import plain
 from scfm_core.dataset import Dataset
 from scfm_core.resources import asset, root
 
@@ -80,6 +84,11 @@ def run_app() -> None:
         with errors_as_text():
             if _demo_asked_for():
                 st.switch_page(pages["UMAP"])
+            open_address()
+            brought = session_page()
+            if brought in pages and brought != page.title:
+                st.switch_page(pages[brought])
+            tell_lost(partial(plain, longest=400))
             page.run()
     except PageEnds:
         pass
@@ -87,6 +96,10 @@ def run_app() -> None:
         _framed.reset(token)
         with thread, errors_as_text():
             show_thread()
+    with thread, errors_as_text():
+        share_menu(page.title)
+    with errors_as_text():
+        keep_address(page.title)
 
 
 def _demo_asked_for() -> bool:
