@@ -1,5 +1,7 @@
 """Sums over the cells of each group, gene by gene, from sparse columns: no dense matrix of cells and genes is made."""
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,20 +34,27 @@ def sums_by_code(matrix: csc_matrix, codes: NDArray[np.integer[Any]], n_codes: i
     >>> sums_by_code(csc_matrix([[1, 0], [2, 5], [4, 1]]), np.array([0, 1, 1]), 2).tolist()
     [[1.0, 0.0], [6.0, 6.0]]
     """
-    n_genes = matrix.shape[1]
-    of_row = codes[matrix.indices]
-    column = np.repeat(np.arange(n_genes), np.diff(matrix.indptr))
-    there = of_row >= 0
-    place = of_row[there].astype(np.int64) * n_genes + column[there]
-    weights = matrix.data[there].astype(np.float64)
-    sums: NDArray[np.float64] = np.bincount(place, weights=weights, minlength=n_codes * n_genes).astype(np.float64)
-    return sums.reshape(n_codes, n_genes)
+    sums = np.empty((n_codes, matrix.shape[1]))
+    for gene, (rows, values) in enumerate(_columns(matrix, codes)):
+        sums[:, gene] = np.bincount(rows, weights=values, minlength=n_codes + 1)[1:]
+    return sums
 
 
 def holding_by_code(matrix: csc_matrix, codes: NDArray[np.integer[Any]], n_codes: int) -> NDArray[np.int64]:
-    """Count the rows of each code in which a column is not zero, shape ``(n_codes, n_genes)``."""
-    is_held = csc_matrix(((matrix.data > 0).astype(np.float64), matrix.indices, matrix.indptr), shape=matrix.shape)
-    return sums_by_code(is_held, codes, n_codes).astype(np.int64)
+    """Count the rows of each code that hold a column, shape ``(n_codes, n_genes)``; no zero may be stored."""
+    counts = np.empty((n_codes, matrix.shape[1]), dtype=np.int64)
+    for gene, (rows, _) in enumerate(_columns(matrix, codes)):
+        counts[:, gene] = np.bincount(rows, minlength=n_codes + 1)[1:]
+    return counts
+
+
+def _columns(
+    matrix: csc_matrix, codes: NDArray[np.integer[Any]]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.number[Any]]]]:
+    """Yield for each column the codes of its rows, raised by 1 so that none is negative, and its values."""
+    raised = codes.astype(np.int64) + 1
+    for first, last in pairwise(matrix.indptr):
+        yield raised[matrix.indices[first:last]], matrix.data[first:last]
 
 
 def spans_of_genes(n_cells: int, n_genes: int) -> list[tuple[int, int]]:
