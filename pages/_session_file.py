@@ -5,7 +5,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -53,15 +53,15 @@ def read_session(content: bytes) -> tuple[ViewState, list[dict[str, Any]]]:
         If it is no session file of this version, is too large, or holds what no session file does.
     """
     if len(content) > LARGEST_BYTES:
-        raise _refused(f"it has {len(content):,} bytes, more than {LARGEST_BYTES:,}")
+        _refuse(f"it has {len(content):,} bytes, more than {LARGEST_BYTES:,}")
     try:
         found = json.loads(content.decode("utf-8"))
     except (UnicodeDecodeError, ValueError, RecursionError):
-        raise _refused("it is no JSON") from None
+        _refuse("it is no JSON")
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise _refused("it does not say that it is one")
+        _refuse("it does not say that it is one")
     if found.get("version") != VERSION:
-        raise _refused(f"it has version {str(found.get('version'))[:20]}, and this is version {VERSION}")
+        _refuse(f"it has version {str(found.get('version'))[:20]}, and this is version {VERSION}")
     about = _mapping(found, "dataset")
     choices, lost = _choices(_mapping(found, "choices"))
     labels = [_label_column(one) for one in _list(found, "labels", _MOST_COLUMNS)]
@@ -106,13 +106,13 @@ def _labels_of(dataset: Dataset) -> list[dict[str, Any]]:
 
 def _label_column(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _refused("a column of labels is none")
+        _refuse("a column of labels is none")
     labels = _list(value, "labels", _MOST_LABELS)
     terms = _mapping(value, "terms")
     n_cells = value.get("n_cells")
     texts = all(isinstance(one, str) and 0 < len(one) <= _LONGEST for one in (*labels, *terms, *terms.values()))
     if not texts or not isinstance(n_cells, int) or isinstance(n_cells, bool) or not 0 < n_cells <= 50_000_000:
-        raise _refused("a column of labels is none")
+        _refuse("a column of labels is none")
     text, unpack = _text(value, "codes", LARGEST_BYTES), zlib.decompressobj()
     try:
         raw = unpack.decompress(base64.b64decode(text, validate=True), 2 * n_cells + 1)
@@ -120,7 +120,7 @@ def _label_column(value: object) -> dict[str, Any]:
         raw = b""
     codes = np.frombuffer(raw, dtype="<i2") if len(raw) == 2 * n_cells else np.array([-2])
     if codes.min() < -1 or codes.max() >= len(labels):
-        raise _refused("the labels of some cells cannot be read")
+        _refuse("the labels of some cells cannot be read")
     return {"name": _text(value, "name"), "labels": labels, "terms": terms, "codes": codes}
 
 
@@ -128,7 +128,7 @@ def _maps(value: object) -> MapState | None:
     if value is None:
         return None
     if not isinstance(value, dict):
-        raise _refused("its maps are none")
+        _refuse("its maps are none")
     names = [one.name for one in fields(MapView)]
     views = tuple(
         MapView(**{name: _text(view, name) for name in names if name in view})
@@ -144,13 +144,13 @@ def _maps(value: object) -> MapState | None:
 
 def _kept(value: Mapping[str, object]) -> dict[str, CellSet]:
     if len(value) > _MOST_KEPT or any(len(name) > 60 for name in value):
-        raise _refused("it keeps too many selections")
+        _refuse("it keeps too many selections")
     return {name: unpacked(cells) for name, cells in value.items()}
 
 
 def _choices(value: Mapping[str, object]) -> tuple[dict[str, Choice], list[str]]:
     if len(value) > _MOST_CHOICES:
-        raise _refused("it holds too many choices")
+        _refuse("it holds too many choices")
     known = {name: travelling(one) for name, one in value.items()}
     lost = [f"The choice {name[:60]} cannot be read." for name, one in known.items() if one is None]
     return {name: one for name, one in known.items() if one is not None}, lost
@@ -159,24 +159,24 @@ def _choices(value: Mapping[str, object]) -> tuple[dict[str, Choice], list[str]]
 def _mapping(found: Mapping[str, Any], name: str) -> dict[str, Any]:
     value = found.get(name, {})
     if not isinstance(value, dict):
-        raise _refused(f"its {name} is none")
+        _refuse(f"its {name} is none")
     return value
 
 
 def _list(found: Mapping[str, Any], name: str, most: int) -> list[Any]:
     value = found.get(name, [])
     if not isinstance(value, list) or len(value) > most:
-        raise _refused(f"its {name} is none, or too long")
+        _refuse(f"its {name} is none, or too long")
     return value
 
 
 def _text(found: Mapping[str, Any], name: str, longest: int = _LONGEST) -> str:
     value = found.get(name, "")
     if not isinstance(value, str) or len(value) > longest:
-        raise _refused(f"its {name} is no text, or too long")
+        _refuse(f"its {name} is no text, or too long")
     return value
 
 
-def _refused(why: str) -> RequestError:
+def _refuse(why: str) -> NoReturn:
     msg = f"Expected a session file of scFM Explorer, but {why}. Download it again from the menu Link and session."
-    return RequestError(msg, "bad-session")
+    raise RequestError(msg, "bad-session")
