@@ -70,7 +70,7 @@ def write_table(table: pd.DataFrame, path: Path, about: Mapping[str, str] | None
         match path.suffix.lower():
             case ".parquet":
                 told = table.copy(deep=False)
-                told.attrs = dict(about or {})
+                told.attrs.update(about or {})
                 told.to_parquet(partial, index=False)
             case ".xlsx":
                 partial.write_bytes(to_xlsx(table, about))
@@ -110,7 +110,7 @@ def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
     for place in range(out.shape[1]):  # by place: two columns may have one name
         column = table.iloc[:, place]
         if not pd.api.types.is_numeric_dtype(column):
-            out.isetitem(place, column.astype(object).map(safe_cell, na_action="ignore"))
+            out.isetitem(place, column.astype(object).map(safe_cell, na_action="ignore").to_numpy())
     return out
 
 

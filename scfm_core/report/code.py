@@ -4,7 +4,7 @@ import base64
 import re
 import textwrap
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -96,7 +96,9 @@ class _Writer:
         key = (type(value).__name__, getattr(value, "identity", None) or value)
         if key not in self.known:
             self.dataset = dataset_of(value) or self.dataset
-            write = {Dataset: self._dataset, ModelSpec: self._model, CellSet: self._cells}
+            write: dict[type, Callable[[Any], str]] = {
+                Dataset: self._dataset, ModelSpec: self._model, CellSet: self._cells,
+            }  # fmt: skip
             self.known[key] = write.get(type(value), self._question)(value)
         return self.known[key]
 

@@ -63,9 +63,11 @@ def _of(value: Any) -> Any:
 
 def _of_array(array: NDArray[Any]) -> dict[str, Any]:
     flat = np.asarray(array).ravel()
-    places = np.unique(np.linspace(0, max(flat.size - 1, 0), _SAMPLED).round().astype(int)) if flat.size else []
     told: dict[str, Any] = {"shape": list(array.shape)}
-    if flat.size and np.issubdtype(flat.dtype, np.number):
+    if not flat.size:
+        return {**told, "values": []}
+    places = np.unique(np.linspace(0, flat.size - 1, _SAMPLED).round().astype(np.int64))
+    if np.issubdtype(flat.dtype, np.number):
         known = flat[np.isfinite(flat)].astype(np.float64)
         told["mean"] = _number(float(known.mean())) if known.size else None
     return {**told, "values": [_of(flat[place]) for place in places]}
