@@ -21,26 +21,27 @@ from scfm_core.plots.screen import to_plotly
 from scfm_core.plots.volcano import genes_of_group, volcano
 
 MOST_PICKED, _MOST_PERTURBED = 500, 25
+_WAYS = {"Click": "pan", "Lasso": "lasso", "Box": "select"}  # clicks choose only where dragging does not
 _ROUND = "picked-round"  # session: changes when the list is cleared, so that the figure forgets what was drawn on it
 _CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "autoScale2d", "zoomIn2d", "zoomOut2d"]}
 
 
 def volcano_picker(asked: Asked, table: pd.DataFrame, cutoffs: Cutoffs) -> None:
     """Draw the genes of one group; what is clicked or drawn around joins the list beneath."""
-    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    left, right = st.columns(2, vertical_alignment="bottom")
     group = left.selectbox("Group", list(dict.fromkeys(table["group"])), key=f"{asked.key}:volcano")
-    right.caption(
-        "Click a gene, or draw around several with the lasso or the box: they join the list beneath. Thresholds are "
-        "those of the cut-offs."
-    )
+    way = right.segmented_control(
+        "Pick genes by", list(_WAYS), default=next(iter(_WAYS)), required=True, key="pick-by", persist_state="session",
+        help="What is clicked or drawn around joins the list beneath. The thresholds are those of the cut-offs.",
+    )  # fmt: skip
     picked = picked_genes(asked.dataset)
     figure = volcano(
         table, group, max_p_adjusted=cutoffs.max_p_adjusted, min_log2_fold_change=cutoffs.min_log2_fold_change,
         picked=picked,
     )  # fmt: skip
     picture = to_plotly(figure, theme=theme())
-    picture.update_layout(dragmode="lasso", clickmode="event+select", height=520)
-    key = f"{asked.key}:volcano:{group}:{st.session_state.get(_ROUND, 0)}"
+    picture.update_layout(dragmode=_WAYS[way], clickmode="event+select", height=520)
+    key = f"{asked.key}:volcano:{group}:{way}:{st.session_state.get(_ROUND, 0)}"
     ids = tuple(genes_of_group(table, group)["gene_id"])
     st.plotly_chart(
         picture, key=key, theme=None, config=_CHART, on_select=partial(_take, key, ids, asked.dataset),
@@ -74,7 +75,7 @@ def _picked_list(dataset: Dataset, group: str) -> None:
     """Show the picked genes, and hand them on."""
     genes = picked_genes(dataset)
     if not genes:
-        st.caption("No gene is picked yet.")
+        st.caption("No gene is picked yet: click genes above, or draw around them.")
         return
     symbols = [symbol_of(dataset, gene) for gene in genes]
     st.markdown(f"**{counted(len(genes), 'gene')} picked**")
