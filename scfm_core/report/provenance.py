@@ -1,6 +1,7 @@
 """What stands in the header of a table: test, correction, n, the dataset, the question, versions."""
 
 import json
+from functools import cache
 from typing import Any
 
 from scfm_core.analyses.export_dataset import versions
@@ -33,7 +34,7 @@ def plain_provenance(dataset: Dataset, **facts: str) -> dict[str, str]:
     """Return the same of a table that no question stands behind, such as a list of selected cells."""
     said = {"test": "none: nothing is tested", "correction": "none", "n": _all_cells(dataset)}
     said |= {name.replace("_", " "): fact for name, fact in facts.items()}
-    return {**said, **_data(dataset), "versions": _versions()}
+    return {**said, **_data(dataset), "versions": software()}
 
 
 def _data(dataset: Dataset | None) -> dict[str, str]:
@@ -47,10 +48,12 @@ def _origin(request: Request[Any]) -> dict[str, str]:
     question = json.dumps(recipe(request), sort_keys=True)
     if len(question) > _LONGEST_QUESTION:
         question = f"{question[:_LONGEST_QUESTION]}... ({len(question):,} letters)"
-    return {"versions": _versions(), "question": question, "answer": request.identity}
+    return {"versions": software(), "question": question, "answer": request.identity}
 
 
-def _versions() -> str:
+@cache
+def software() -> str:
+    """Return the versions of scFM Explorer and of the libraries behind its numbers, looked up once."""
     return ", ".join(f"{name} {one}" for name, one in versions().items()).replace("scfm-explorer", "scFM Explorer")
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scfm_core import __version__
-from scfm_core.analyses.export_dataset import versions
 from scfm_core.dataset import Dataset
 from scfm_core.report.code import sources_of
 from scfm_core.report.figure_steps import figure_lines
 from scfm_core.report.numbers import key_numbers
+from scfm_core.report.provenance import software
 from scfm_core.report.wording import dataset_of
 from scfm_core.request import Request
 
@@ -138,8 +138,7 @@ def _closing_lines(asked: Sequence[Asked]) -> list[str]:
 
 
 def _head(title: str, dataset: Dataset | None) -> str:
-    software = ", ".join(f"{name} {version}" for name, version in versions().items())
-    lines = [_one_line(title), "", f"Written by scFM Explorer {__version__}. Versions behind the numbers: {software}."]
+    lines = [_one_line(title), "", f"Written by scFM Explorer {__version__}. Versions behind numbers: {software()}."]
     if dataset is not None:
         lines.append(
             f"Dataset: {_one_line(dataset.title)}, {dataset.n_cells:,} cells, {dataset.n_genes:,} genes, sha256 "

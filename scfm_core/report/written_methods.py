@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from scfm_core import __version__
-from scfm_core.analyses.export_dataset import versions
 from scfm_core.analyses.perturbation_phrases import short
 from scfm_core.dataset import Dataset
 from scfm_core.report.citations import WORKS, Citation, bibtex, numbered
+from scfm_core.report.provenance import software
 from scfm_core.report.wording import Wording, dataset_of, wording
 from scfm_core.request import Request
 
@@ -66,6 +66,5 @@ def _data(dataset: Dataset) -> str:
 
 
 def _closing(requests: Sequence[Request[Any]]) -> str:
-    software = ", ".join(f"{name} {version}" for name, version in versions().items() if name != "scfm-explorer")
     asked = ", ".join(f"{type(request).__name__} {request.identity[:12]}" for request in requests)
-    return f"Software: scFM Explorer {__version__}, {software}. Requests: {asked}."
+    return f"Software: {software()}. Requests: {asked}."
