@@ -27,6 +27,7 @@ from scfm_core.plots.switches import switch_diagram
 from scfm_core.plots.validation import validation_bars
 from scfm_core.plots.value_spread import value_spread
 from tests.plots import example_results as results
+from tests.plots.card_figures import card_figures
 from tests.plots.example_results import perturbation
 from tests.plots.map_figures import map_figures
 from tests.plots.marker_figures import marker_figures
@@ -185,7 +186,7 @@ def every_figure() -> dict[str, Figure]:
         "spread of values": value_spread(spread(), column="score"),
         "attention": attention_map(attention()),
         "attention of a head": attention_map(attention(12, 12), head=2, where="Layer 3, cell AAAC-1"),
-    } | edit_figures() | marker_figures() | map_figures() | set_figures()
+    } | edit_figures() | marker_figures() | map_figures() | set_figures() | card_figures()
 
 
 def edit_figures() -> dict[str, Figure]:
