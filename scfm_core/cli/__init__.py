@@ -13,7 +13,7 @@ from scfm_core import __version__
 from scfm_core.errors import ScfmError
 
 COMMANDS = (
-    "serve", "info", "qc", "models", "weights", "embed", "attention", "umap", "markers", "perturb", "screen",
+    "serve", "info", "qc", "models", "weights", "embed", "attention", "umap", "markers", "name", "perturb", "screen",
     "validate", "export", "pretrain",
 )  # fmt: skip
 INTERRUPTED = 130

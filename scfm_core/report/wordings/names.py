@@ -38,9 +38,9 @@ def _by_markers(asked: NameByMarkers) -> Wording:
     text = (
         f"Each group ({groups}) was named by the set of marker genes that stands out most in it against all other "
         "cells. Genes were ranked by the standardised difference of means; a set's score is the mean of its normal "
-        "A name had to be higher than 20,000 random sets of like abundance {subramanian2005}, its genes held more by "
-        "the cells of the group than by random cells {wu2012} (the larger p counts, adjusted over groups and sets "
-        f"{{benjamini1995}}, at most {asked.max_p_adjusted:g}), and first in at least {100 * asked.min_support:g} % of "
+        "scores. A name had to be higher than 20,000 random sets of like abundance {subramanian2005}, its genes held "
+        "more by the cells of the group than by random cells {wu2012} (the larger p counts, adjusted over groups "
+        f"and sets {{benjamini1995}}, at most {asked.max_p_adjusted:g}), and first in at least {100 * asked.min_support:g} % of "
         f"1,000 Bayesian bootstrap resamples of the genes {{rubin1981}}, seed {asked.seed}; else the group is unknown. "
         "Cells of one donor are no independent replicates {squair2021}: p ranks names."
     )
@@ -57,9 +57,13 @@ def _matched(asked: MatchCells) -> Wording:
         f"Cells were matched to {short(reference.title)} ({reference.n_cells:,} cells, sha256 {reference.sha256[:12]}) "
         f"by the labels ({short(asked.column)}) of the {asked.n_neighbors} nearest reference cells {{cover1967}} in "
         f"the vectors of {asked.query.model.title}, weighted by distance {{lotfollahi2022}}. A label needed "
-        f"{100 * asked.min_agreement:g} % of the weights, and a cell no farther from its neighbours than "
-        f"{100 * asked.distance_quantile:g} % of the reference's own cells of that label; else the cell has none."
+        f"{100 * asked.min_agreement:g} % of the weights. The mean of a cell and its ten nearest cells had to lie no "
+        "farther from the mean of its reference cells than in "
+        f"{100 * asked.distance_quantile:g} % of the cells of that label in one random half of the reference, measured "
+        "by the other half; else the cell has none."
     )
+    if asked.query.model.fit is not None:
+        text += " The model was fitted to both datasets over the genes they share, and both fits applied to both."
     n = f"{asked.query.dataset.n_cells:,} cells against {reference.n_cells:,}"
     return Wording(text=text, n=n, questions=(asked.query,))
 
