@@ -24,8 +24,7 @@ export class Picture {
     this.n = places.length >> 1;
     this.order = shuffled(this.n);
     this.points = Array.from({ length: this.n }, () => [AWAY, AWAY, 0, 0]);
-    this.size = look.size;
-    this.canvas = canvas;
+    this.settings = new Map();
     const width = Math.max(2, stage.clientWidth);
     const height = Math.max(2, stage.clientHeight);
     this.plot = createScatterplot({
@@ -84,13 +83,21 @@ export class Picture {
       point[1] = gone ? AWAY : places[2 * cell + 1];
       point[2] = colours[cell];
     }
-    this.plot.set({ pointColor: palette, pointColorActive: palette[0], pointColorHover: palette[0] });
+    this.put({ pointColor: palette, pointColorActive: palette[0], pointColorHover: palette[0] });
     await this.plot.draw(points, { zDataType: "categorical", wDataType: "categorical", spatialIndex: nobody });
   }
 
   look({ size, opacity, background }) {
-    this.size = size;
-    this.plot.set({ pointSize: size, opacity, backgroundColor: background });
+    this.put({ pointSize: size, opacity, backgroundColor: background });
+  }
+
+  /** Set what is not set already: every setting costs a frame, and a frame of a million points costs time. */
+  put(settings) {
+    const words = Object.entries(settings).map(([name, value]) => [name, String(value)]);
+    const changed = words.filter(([name, value]) => this.settings.get(name) !== value);
+    if (changed.length === 0) return;
+    for (const [name, value] of changed) this.settings.set(name, value);
+    this.plot.set(settings);
   }
 
   /** Take another size; done when the library has taken it, which is a frame later. */
