@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, Protocol, cast
 
 from scfm_core.devices import use_device
 from scfm_core.errors import Cancelled, ScfmError
@@ -371,8 +371,7 @@ class _Running:
         unit: str = "cells",
     ) -> Generator[PartT, None, None]:
         weights = [1 if unit else 0] * len(items) if sizes is None else list(sizes)
-        self._job._progress = progress = Progress(step=step, total=sum(weights), unit=unit)
-        self.log(step if not unit else f"{step}: {progress.total:,} {unit}")
+        progress = self._begin_step(step, total=sum(weights), unit=unit)
         pieces = _Pieces(self._engine, self._job.request.identity, function, _named(self._n_maps, items))
         self._n_maps += 1
         try:
@@ -388,6 +387,31 @@ class _Running:
                 self._raise_if_cancelled()
         finally:
             pieces.cancel()
+
+    def fold(
+        self,
+        function: Callable[[PartT | None, ItemT], PartT],
+        items: Sequence[ItemT],
+        *,
+        step: str,
+        sizes: Sequence[int] | None = None,
+        unit: str = "steps",
+    ) -> PartT:
+        weights = [1] * len(items) if sizes is None else list(sizes)
+        progress = self._begin_step(step, total=sum(weights), unit=unit)
+        chain = _Chain(self._engine, self._job.request.identity, function, _named_in_turn(self._n_maps, items))
+        self._n_maps += 1
+        progress.done = progress.done_at_start = sum(weights[: chain.n_done])
+        for weight in weights[chain.n_done :]:
+            self._raise_if_cancelled()
+            chain.take(self._wait(chain.task()))
+            progress.done += weight
+        return cast(PartT, chain.state)
+
+    def _begin_step(self, step: str, *, total: int, unit: str) -> Progress:
+        self._job._progress = progress = Progress(step=step, total=total, unit=unit)
+        self.log(step if not unit else f"{step}: {total:,} {unit}")
+        return progress
 
     def _wait(self, task: Task) -> Any:
         while True:
@@ -439,6 +463,44 @@ class _Pieces:
         """Give up what was not handed over."""
         for task in self._running.values():
             task.cancel()
+
+
+class _Chain:
+    """The steps of one `Context.fold`: each needs what the one before returned, so only the last one is kept."""
+
+    def __init__(
+        self, engine: Engine, identity: str, function: Callable[[Any, Any], Any], named: Sequence[tuple[str, Any]]
+    ) -> None:
+        self._executor, self._store, self._identity = engine._executor, engine.store, identity
+        self._function, self._named = function, named
+        self.n_done, self.state = self._kept()
+
+    def task(self) -> Task:
+        """Return the work on the next step, queued now."""
+        work = partial(_work, partial(self._function, self.state), self._store, self._identity)
+        return self._executor.submit(work, self._named[self.n_done])
+
+    def take(self, state: Any) -> None:
+        """Take what a step returned, and forget the one before it."""
+        if self.n_done:
+            self._store.drop_part(self._identity, self._named[self.n_done - 1][0])
+        self.n_done, self.state = self.n_done + 1, state
+
+    def _kept(self) -> tuple[int, Any]:
+        for n_done in range(len(self._named), 0, -1):
+            state = self._store.get_part(self._identity, self._named[n_done - 1][0])
+            if state is not None:
+                return n_done, state
+        return 0, None
+
+
+def _named_in_turn(n_map: int, items: Sequence[ItemT]) -> list[tuple[str, ItemT]]:
+    """Name each step by all that was done up to it."""
+    digest, named = hashlib.sha256(), []
+    for number, item in enumerate(items):
+        digest.update(pickle.dumps(item, protocol=5))
+        named.append((f"{n_map}-after-{number}-{digest.hexdigest()[:16]}", item))
+    return named
 
 
 def _named(n_map: int, items: Sequence[ItemT]) -> list[tuple[str, ItemT]]:

@@ -1,7 +1,7 @@
 """What a model is: a card that costs nothing to import, and a behaviour that embeds one batch of cells."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scfm_core.dataset import CellCounts, Dataset, Organism
+from scfm_core.errors import ModelError
 from scfm_core.tokens import GeneEdit, Tokens
+from scfm_core.workers import Workers
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -28,12 +30,19 @@ class EmbedOptions:
         Number format of the network's arithmetic.
     gene_vectors
         Whether the vectors of the single genes are wanted too.
+    batch
+        The column that holds the batches, for a model that corrects for them; the dataset's own where empty. Ignored by
+        the others.
+    seed
+        Of what a model draws while it is fitted to a dataset. Ignored by models that draw nothing.
     """
 
     layer: int = 0
     pooling: str = "mean"
     precision: Precision = "float32"
     gene_vectors: bool = False
+    batch: str = field(default="", metadata={"added_later": True})
+    seed: int = field(default=0, metadata={"added_later": True})
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,37 @@ class CellModel(Protocol):
 
     def embed(self, tokens: Tokens, options: EmbedOptions) -> CellStates:
         """Embed ONE batch, in the order given; raises MemoryError where the batch does not fit the device."""
+
+
+@dataclass(frozen=True)
+class PlacedCells:
+    """The vectors of all cells of a dataset, from a model that places them at once.
+
+    Attributes
+    ----------
+    points
+        Shape ``(n_cells, size)``, float32; NaN for a cell that cannot be placed.
+    n_genes
+        How many genes of each cell were read, shape ``(n_cells,)``, int32.
+    """
+
+    points: NDArray[np.float32]
+    n_genes: NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellsToPlace:
+    """What a model is given that places all cells of a dataset at once.
+
+    Attributes
+    ----------
+    start
+        Where the model named by ``ModelSpec.starts_from`` places them; None where it names none.
+    """
+
+    dataset: Dataset
+    options: EmbedOptions
+    start: PlacedCells | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +232,11 @@ class ScreenQuality:
 Arrays = Mapping[str, NDArray[Any]]
 
 
+def _has_no_network(folder: Path | None, device: str, fitted: Arrays) -> CellModel:
+    msg = "This model places the cells of one dataset all together and cannot read a cell that was edited."
+    raise ModelError(msg, "no-network")
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class ModelSpec:
     """The card of a model: data only, free to import and list; pages and documents are made from it.
@@ -217,6 +262,16 @@ class ModelSpec:
         ``load(weights_folder, device, fitted) -> CellModel``. ``fitted`` holds what `fit` returned, else it is empty.
     fit
         For baselines that are fitted to each dataset: ``fit(dataset) -> arrays``. None for pre-trained models.
+    place
+        For baselines that give vectors to the cells of one dataset, all together, and to nothing else: such a model has
+        no `load`, cannot edit a gene and cannot embed other cells. None for all others.
+    starts_from
+        Key of the model whose vectors `place` starts from; empty where it starts from the counts.
+    needs_batch, draws
+        Whether `EmbedOptions.batch` and `EmbedOptions.seed` change its vectors.
+    needs_packages
+        Python packages, by the name under which they are imported, that do not come with the application; then
+        `how_to_get` says how to install them.
     has_attention
         Whether the model can say how strongly each gene attends to each other one.
     gene_edits
@@ -244,12 +299,17 @@ class ModelSpec:
     doi: str
     training_data: str
     known_limits: tuple[str, ...]
-    load: Callable[[Path | None, str, Arrays], CellModel]
+    load: Callable[[Path | None, str, Arrays], CellModel] = _has_no_network
     aliases: tuple[str, ...] = ()
     weights: tuple[WeightFile, ...] = ()
     published: Published | None = None
     how_to_get: str = ""
     fit: Callable[[Dataset], dict[str, NDArray[Any]]] | None = None
+    place: Callable[[CellsToPlace, Workers], PlacedCells] | None = None
+    starts_from: str = ""
+    needs_batch: bool = False
+    draws: bool = False
+    needs_packages: tuple[str, ...] = ()
     poolings: tuple[str, ...] = ("mean",)
     n_layers: int = 0
     default_layer: int = 0

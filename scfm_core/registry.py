@@ -9,10 +9,12 @@ from scfm_core import models
 from scfm_core.errors import ModelError
 from scfm_core.model import ModelSpec
 
+YARDSTICK = "pca"
+
 
 @cache
 def all_models() -> tuple[ModelSpec, ...]:
-    """Return every known model, baselines first, then by key; loads no weights."""
+    """Return every known model, baselines first and PCA before all, then by key; loads no weights."""
     names = [name for _, name, _ in iter_modules(models.__path__) if not name.startswith("_")]
     modules = [import_module(f"{models.__name__}.{name}") for name in names]
     specs = [spec for module in modules for spec in module.SPECS]
@@ -20,7 +22,12 @@ def all_models() -> tuple[ModelSpec, ...]:
     if len(set(names)) < len(names):
         msg = f"Two models share a key or an older name: {sorted(names)}."
         raise ModelError(msg)
-    return tuple(sorted(specs, key=lambda spec: (not spec.is_baseline, spec.key)))
+    return tuple(sorted(specs, key=lambda spec: (not spec.is_baseline, spec.key != YARDSTICK, spec.key)))
+
+
+def yardstick() -> ModelSpec:
+    """Return the baseline that stands beside every model: PCA."""
+    return find_model(YARDSTICK)
 
 
 def find_model(key: str) -> ModelSpec:

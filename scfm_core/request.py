@@ -11,15 +11,16 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from scfm_core.dataset import Dataset
 from scfm_core.errors import RequestError
 from scfm_core.model import ModelSpec
+from scfm_core.workers import ItemT, PartT, Workers
 
 _KEPT = {"question": "question asked", "version": "version asked"}  # fields that would hide the class of a request
 
 ResultT = TypeVar("ResultT")
-ItemT = TypeVar("ItemT")
-PartT = TypeVar("PartT")
+
+__all__ = ["Context", "ItemT", "PartT", "Request", "ResultT", "recipe"]
 
 
-class Context(Protocol):
+class Context(Workers, Protocol):
     """All that a running request may touch."""
 
     def compute(self, request: "Request[ResultT]") -> ResultT:
@@ -50,12 +51,6 @@ class Context(Protocol):
         sizes, unit
             How much each item weighs in the progress bar, and what is counted; one each where None.
         """
-
-    def call(self, function: Callable[[], PartT], *, step: str) -> PartT:
-        """Run one function on a worker, such as a `functools.partial`, and return what it returns."""
-
-    def log(self, text: str) -> None:
-        """Tell the person at the screen something that happened."""
 
     def show(self, partial: object) -> None:
         """Let be seen what there is of the answer so far; it stays when the job is stopped, and is not stored.

@@ -146,6 +146,10 @@ class Store:
         """Whether a chunk is kept."""
         return (self._parts / identity / name).is_dir()
 
+    def drop_part(self, identity: str, name: str) -> None:
+        """Forget one kept chunk."""
+        self._remove(self._parts / identity / name)
+
     def drop_parts(self, identity: str) -> None:
         """Forget the chunks of an answer."""
         self._remove(self._parts / identity)

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from scfm_core.converted import FILES, described, read_manifest, resolved, with_sizes, write_converted
@@ -47,12 +48,21 @@ def weights_folder(spec: ModelSpec) -> Path | None:
 
 
 def weights_here(spec: ModelSpec) -> bool:
-    """Whether a model can be used now; a baseline always can."""
-    return not spec.needs_weights or weights_folder(spec) is not None
+    """Whether a model can be used now: its weights are here, if it has any, and the packages that it needs."""
+    return not missing_packages(spec) and (not spec.needs_weights or weights_folder(spec) is not None)
+
+
+def missing_packages(spec: ModelSpec) -> tuple[str, ...]:
+    """Return the Python packages that a model needs and that are not installed; imports none of them."""
+    return tuple(name for name in spec.needs_packages if find_spec(name) is None)
 
 
 def check_weights(spec: ModelSpec) -> None:
-    """Refuse a model whose weights are not here, saying how to get them."""
+    """Refuse a model whose weights, or packages, are not here, saying how to get them."""
+    missing = missing_packages(spec)
+    if missing:
+        msg = f"{spec.title} needs {', '.join(missing)}, not installed here. {spec.how_to_get}"
+        raise ModelError(msg, "no-package")
     if not weights_here(spec):
         names = ", ".join(file.name for file in spec.weights)
         expected = f": expected {names}" if names else ""
@@ -217,6 +227,12 @@ def loaded_model(spec: ModelSpec, fitted: Arrays) -> CellModel:
     ModelError
         If weights are missing or differ from the card by a single byte.
     """
+    if spec.place is not None:
+        msg = (
+            f"{spec.title} places the cells of one dataset all together: it has no vector for an edited cell, another "
+            "cell, or a gene. Choose another model for this, such as PCA or a pre-trained one."
+        )
+        raise ModelError(msg, "no-network")
     device = this_device()
     folder = _verified_folder(spec)
     key = (spec.identity, str(folder), device, _content_hash(fitted))

@@ -160,3 +160,29 @@ class AfterShown(Request[Squares]):
         mark(self.shown.folder, "asked")
         parts = list(context.map(partial(square, self.shown.folder, 0.05), range(20), step="Squaring again"))
         return Squares(np.concatenate([shown.values, *(part["squares"] for part in parts)]), "whole")
+
+
+def add(folder: str, seconds: float, total: dict[str, np.ndarray] | None, number: int) -> dict[str, np.ndarray]:
+    time.sleep(seconds)
+    mark(folder, f"added-{number}")
+    before = np.empty(0, dtype=int) if total is None else total["values"]
+    return {"values": np.append(before, number + (before[-1] if len(before) else 0))}
+
+
+@dataclass(frozen=True)
+class RunningSum(Request[Squares]):
+    """Each step needs what the one before gave."""
+
+    folder: str
+    n: int = 5
+    seconds: float = 0.0
+    steps: int = 1
+
+    result_type: ClassVar[type] = Squares
+
+    def run(self, context):
+        mark(self.folder, "run-sum")
+        work = partial(add, self.folder, self.seconds)
+        total = context.fold(work, range(1, self.n + 1), step="Adding", sizes=[self.steps] * self.n, unit="steps")
+        context.log("All added")
+        return Squares(total["values"], "sum")

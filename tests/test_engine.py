@@ -8,7 +8,17 @@ import pytest
 from scfm_core.engine import Engine, Progress, ThreadExecutor
 from scfm_core.errors import Cancelled, RequestError
 from scfm_core.store import Store
-from tests.counting_requests import AfterShown, Failing, FirstOnly, Shown, Square, SumOfSquares, marks, wait_for
+from tests.counting_requests import (
+    AfterShown,
+    Failing,
+    FirstOnly,
+    RunningSum,
+    Shown,
+    Square,
+    SumOfSquares,
+    marks,
+    wait_for,
+)
 
 
 @pytest.fixture
@@ -234,6 +244,42 @@ def test_pieces_of_another_cut_are_never_taken_for_ones_own(start, marked, tmp_p
         store.put_part(question.identity, f"0-{number}", {"squares": np.array([-1])})
         store.put_part(question.identity, f"0-{number}-0123456789abcdef", {"squares": np.array([-1])})
     assert start().compute(question).values.tolist() == [0, 1, 4, 9]
+
+
+def kept_parts(tmp_path):
+    return [part.name for folder in (tmp_path / "store" / "parts").iterdir() for part in folder.iterdir()]
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_each_step_of_a_fold_gets_what_the_one_before_gave(start, marked, tmp_path, n_threads):
+    job = start(n_threads).submit(RunningSum(str(marked), steps=10))
+    assert job.result(20).values.tolist() == [1, 3, 6, 10, 15]
+    assert [marks(marked, f"added-{number}") for number in range(1, 6)] == [1] * 5
+    assert (job.done, job.total, job.progress.unit) == (50, 50, "steps")
+    assert [text for _, text in job.log] == ["Adding: 50 steps", "All added"]
+    assert kept_parts(tmp_path) == []
+
+
+def test_a_stopped_fold_keeps_its_last_state_and_goes_on_from_there(start, marked, tmp_path):
+    request = RunningSum(str(marked), n=8, seconds=0.05)
+    job = start().submit(request)
+    wait_for(lambda: job.done >= 3)
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.result(20)
+    wait_for(lambda: len(kept_parts(tmp_path)) == 1)  # of all states only the last one
+    again = start().submit(request)
+    assert again.result(20).values.tolist() == np.cumsum(np.arange(1, 9)).tolist()
+    assert [marks(marked, f"added-{number}") for number in range(1, 4)] == [1] * 3
+    assert marks(marked, "run-sum") == 2
+    assert again.progress.done_at_start >= 3
+
+
+def test_a_fold_of_other_steps_never_takes_a_kept_state_for_its_own(start, marked, tmp_path):
+    request = RunningSum(str(marked), n=4, seconds=0.05)
+    identity, store = request.identity, Store(tmp_path / "store")
+    store.put_part(identity, "0-after-1-0123456789abcdef", {"values": np.array([100])})
+    assert start().submit(request).result(20).values.tolist() == [1, 3, 6, 10]
 
 
 def test_an_unreadable_piece_is_computed_again(start, marked, tmp_path):

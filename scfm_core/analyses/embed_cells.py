@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from scfm_core.analyses.fit_model import model_arrays
 from scfm_core.analyses.fitting_batches import fitting_batches
+from scfm_core.analyses.placed_together import place_together, with_batch
 from scfm_core.dataset import CellCounts, Dataset
 from scfm_core.devices import this_device
 from scfm_core.errors import ModelError, RequestError
@@ -51,12 +52,13 @@ class EmbedCells(Request[Embedding]):
     Parameters
     ----------
     options
-        What the model's authors recommend, where None. ``gene_vectors`` plays no part here and is ignored.
+        What the model's authors recommend, where None. ``gene_vectors`` plays no part here and is ignored. For a model
+        that corrects for batches, an empty ``batch`` becomes the column that holds the dataset's batches.
 
     Raises
     ------
     RequestError
-        If the model has no such layer or pooling.
+        If the model has no such layer or pooling, or the dataset has no such column.
     """
 
     dataset: Dataset
@@ -67,7 +69,8 @@ class EmbedCells(Request[Embedding]):
     result_type: ClassVar[type] = Embedding
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", _checked(self.model, self.options))
+        options = _checked(self.model, self.options)
+        object.__setattr__(self, "options", with_batch(self.dataset, self.model, options))
 
     @property
     def chosen_options(self) -> EmbedOptions:
@@ -77,6 +80,9 @@ class EmbedCells(Request[Embedding]):
     def run(self, context: Context) -> Embedding:
         """See `Request.run`."""
         require_organism(self.dataset, self.model)
+        if self.model.place is not None:
+            placed = place_together(context, self, self.model.place)
+            return Embedding(points=placed.points, n_tokens=placed.n_genes)
         fitted = model_arrays(context, self.dataset, self.model)
         probe = partial(count_known_genes, self.dataset, self.model, fitted)
         require_known_genes(context, self.dataset, self.model, n_known=context.call(probe, step=_loading(self.model)))
@@ -233,7 +239,7 @@ def _checked(model: ModelSpec, options: EmbedOptions | None) -> EmbedOptions:
         choice = f"between {-model.n_layers} and 0" if model.n_layers else "0, as this model has no layers"
         msg = f"{model.title} has no layer {options.layer}. Layers count backwards from 0, the last: choose {choice}."
         raise RequestError(msg, "unknown-layer")
-    return options
+    return options if model.draws else replace(options, seed=0)
 
 
 def _loading(model: ModelSpec) -> str:

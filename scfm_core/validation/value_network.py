@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from scfm_core.dataset import CellCounts
 from scfm_core.errors import ModelError
 from scfm_core.model import Arrays, CellStates, EmbedOptions
-from scfm_core.models.pca import log_normalised
 from scfm_core.tokens import Delete, GeneEdit, Tokens, counts_in_vocabulary, edit_name, without_genes
+from scfm_core.variable_genes import log_normalised
 
 _CELLS_AT_ONCE = 32
 
