@@ -40,8 +40,9 @@ def _by_markers(asked: NameByMarkers) -> Wording:
         "cells. Genes were ranked by the standardised difference of means; a set's score is the mean of its normal "
         "scores. A name had to be higher than 20,000 random sets of like abundance {subramanian2005}, its genes held "
         "more by the cells of the group than by random cells {wu2012} (the larger p counts, adjusted over groups "
-        f"and sets {{benjamini1995}}, at most {asked.max_p_adjusted:g}), and first in at least {100 * asked.min_support:g} % of "
-        f"1,000 Bayesian bootstrap resamples of the genes {{rubin1981}}, seed {asked.seed}; else the group is unknown. "
+        f"and sets {{benjamini1995}}, at most {asked.max_p_adjusted:g}), and first in at least "
+        f"{100 * asked.min_support:g} % of 1,000 Bayesian bootstrap resamples of the genes "
+        f"{{rubin1981}}, seed {asked.seed}; else the group is unknown. "
         "Cells of one donor are no independent replicates {squair2021}: p ranks names."
     )
     return Wording(
