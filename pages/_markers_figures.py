@@ -28,7 +28,7 @@ from scfm_core.plots.marker_violins import MAX_VIOLIN_GENES, marker_violins
 from scfm_core.plots.matrix_plot import matrix_plot
 
 DOTS, MATRIX, VIOLINS, HEAT, DONORS, VOLCANO, ON_MAP, TOGETHER = (
-    "Dot plot", "Matrix plot", "Violins", "Heat map", "Donors", "Volcano", "On the map", "Two genes",
+    "Dot plot", "Matrix", "Violins", "Heat map", "Donors", "Volcano", "Map", "Two genes",
 )  # fmt: skip
 EXPLORATORY = "Exploratory: cells are not replicates."
 _MOST_SAMPLED = 12_000  # cells of a heat map and violins read at once; the figures say how many they draw

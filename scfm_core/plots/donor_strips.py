@@ -37,23 +37,21 @@ def donor_strips(values: pd.DataFrame, *, inside: str, outside: str, columns: in
         msg = f"Expected 1 to {MAX_GENES} genes in a figure, found {len(symbols)}. Draw them in several figures."
         raise RequestError(msg, "too-many-genes")
     donors = values.groupby("side")["donor"].nunique()
-    names = tuple(
-        f"{one_line(name, longest=18)}\n(n = {int(donors.get(side, 0))})"
-        for name, side in ((outside, "out"), (inside, "in"))
-    )
+    n_out, n_in = (int(donors.get(side, 0)) for side in ("out", "in"))
+    names = (one_line(outside, longest=16), one_line(inside, longest=16))
     panels = tuple(_panel(str(symbol), rows, names) for symbol, rows in values.groupby("symbol", sort=False))
     n_rows = -(-len(panels) // columns)
     words = "1 gene" if len(symbols) == 1 else f"{len(symbols)} genes"
     return Figure(
         panels=panels,
         columns=min(columns, len(panels)),
-        title=f"{words} in n = {values['donor'].nunique()} donors: {one_line(inside, longest=40)} against "
-        f"{one_line(outside, longest=40)}",
+        title=f"{words} in n = {values['donor'].nunique()} donors: {one_line(inside, longest=40)} (n = {n_in}) against "
+        f"{one_line(outside, longest=40)} (n = {n_out})",
         caption="Each point is one donor's cells on one side, added up: log2 of the counts scaled to equal depth, 1 "
         f"added. Lines join the two sides of a donor. {notes}".strip(),
         caveat=_CAVEAT,
         width_mm=183.0 if len(panels) > 1 else 89.0,
-        height_mm=20.0 + 48.0 * n_rows,
+        height_mm=18.0 + 42.0 * n_rows,
     )
 
 
@@ -73,9 +71,9 @@ def _panel(symbol: str, rows: pd.DataFrame, names: tuple[str, ...]) -> Panel:
         marks.append(Points(x=np.full(len(y), at), y=y, colour=Solid(colour), size=8.0, outline=INK, hover=words))
     low, high = float(rows["log2_counts"].min()), float(rows["log2_counts"].max())
     edge = 0.1 * max(high - low, 1.0)
+    name = one_line(symbol, longest=20)
     return Panel(
         x=Axis(title="", limits=(-0.6, 1.6), ticks=((0.0, names[0]), (1.0, names[1]))),
-        y=Axis(title="Scaled counts (log2)", limits=(low - edge, high + edge), grid=True),
+        y=Axis(title=f"{name}\nScaled counts (log2)", limits=(low - edge, high + edge), grid=True),
         marks=tuple(marks),
-        title=one_line(symbol, longest=24),
     )

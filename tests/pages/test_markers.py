@@ -40,7 +40,7 @@ def test_markers_of_cell_types(open_page, tiny_dataset):
     table = app.dataframe[0].value
     assert set(table.loc[table["group"] == "B", "symbol"]) & {"CD79A", "MS4A1", "CD74", "CD79B", "HLA-DRA"}
     assert "Exploratory" in texts(app.caption)
-    for kind in ("Dot plot", "Matrix plot", "Violins", "Heat map", "Volcano", "On the map", "Two genes"):
+    for kind in ("Dot plot", "Matrix", "Violins", "Heat map", "Volcano", "Map", "Two genes"):
         set_group(app, "marker-figure", kind)
         settle(app)
         assert not app.exception, kind
@@ -50,7 +50,7 @@ def test_markers_of_cell_types(open_page, tiny_dataset):
 def test_all_figures_and_the_table_have_one_denominator(open_page, tiny_dataset):
     app = open_page("4_Markers", tiny_dataset)
     assert n_of(texts(app.markdown).replace("\\", "")) == {120}
-    for kind in ("Dot plot", "Matrix plot", "Violins", "Heat map"):
+    for kind in ("Dot plot", "Matrix", "Violins", "Heat map"):
         set_group(app, "marker-figure", kind)
         settle(app)
         (chart,) = app.get("plotly_chart")
