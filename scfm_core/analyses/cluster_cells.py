@@ -15,7 +15,7 @@ from scfm_core.analyses.find_neighbors import FindNeighbors, Metric, default_met
 from scfm_core.errors import RequestError
 from scfm_core.request import Context, Request
 
-_igraph_random = threading.Lock()  # igraph has one random number generator per process
+igraph_random = threading.Lock()  # igraph has one random number generator per process
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def leiden_labels(graph: csr_matrix, *, resolution: float, seed: int) -> NDArray
     linked = np.flatnonzero(np.diff(graph.indptr))
     edges = triu(graph[linked][:, linked], k=1).tocoo()
     network = igraph.Graph(n=len(linked), edges=list(zip(edges.row.tolist(), edges.col.tolist(), strict=True)))
-    with _igraph_random:
+    with igraph_random:
         igraph.set_random_number_generator(random.Random(seed))
         try:
             parts = network.community_leiden(
