@@ -42,19 +42,20 @@ bench: $(INSTALLED) map
 $(INSTALLED): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "scFM Explorer needs Python 3.11 or newer, found " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -W ignore -c 'import scanpy, umap'  # compiles once what every first map would wait for
 	touch $(INSTALLED)
 
-# torch is pinned by hand: a range would bring gigabytes of CUDA packages to machines without a GPU.
+# torch is pinned by hand: a range would bring gigabytes of CUDA packages to machines without a GPU. plottable is left
+# out: scib-metrics asks for it to draw tables that we draw ourselves, and its wheel brings a package called "tests".
 lock:
 	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/lock/bin/python -m pip install --quiet torch==2.13.0
-	$(VENV)/lock/bin/python -m pip install --quiet hatchling editables . --group test --group check
+	$(VENV)/lock/bin/python -m pip install --quiet hatchling editables '.[integration,benchmark]' --group test --group check
 	{ echo "# Exact versions for Python 3.11, written by 'make lock'."; \
-	  $(VENV)/lock/bin/python -m pip freeze --exclude scfm-explorer | sed -E 's/^torch( @|==).*/torch==2.13.0/'; } > requirements.lock
+	  $(VENV)/lock/bin/python -m pip freeze --exclude scfm-explorer --exclude plottable | sed -E 's/^torch( @|==).*/torch==2.13.0/'; } > requirements.lock
 	rm -rf $(VENV)/lock
 
 clean:
