@@ -4,16 +4,26 @@ import numpy as np
 import streamlit as st
 
 from pages._attention import attention_view
+from pages._batches import batch_words, choose_batch
 from pages._frame import chosen_dataset, page_head
 from pages._genes import gene_vectors_view
 from pages._methods import methods_and_code
-from pages._models import baseline, embedded_models, is_here, model_card, model_cards, usable_models
+from pages._models import (
+    baseline,
+    embedded_models,
+    embedding_of,
+    is_here,
+    model_card,
+    model_cards,
+    model_words,
+    usable_models,
+)
 from pages._show import TableFile, downloads, provenance, two_lines
 from pages._state import cell_table
 from pages._waiting import answer, errors_as_text
 from pages._weights import models_to_get
 from pages._words import cells_of, count, file_stem, plain, share
-from scfm_core.analyses.embed_cells import EmbedCells, Embedding
+from scfm_core.analyses.embed_cells import Embedding
 from scfm_core.dataset import Dataset
 from scfm_core.model import ModelSpec
 
@@ -22,9 +32,9 @@ BELOW = (CARDS, ATTENTION, GENES)
 
 
 def controls(dataset: Dataset) -> list[ModelSpec]:
-    """Let models be chosen and started; return those that stand on the page, the baseline first."""
-    others = [spec for spec in usable_models() if not spec.is_baseline]
-    titles = {spec.key: spec.title for spec in others}
+    """Let models be chosen and started; return those that stand on the page, PCA first."""
+    others = sorted((spec for spec in usable_models() if spec != baseline()), key=lambda spec: spec.is_baseline)
+    titles = {spec.key: model_words(spec) for spec in others}
     asked_key = f"asked-to-embed:{dataset.sha256}"
     chosen = st.multiselect(
         "Models",
@@ -36,22 +46,30 @@ def controls(dataset: Dataset) -> list[ModelSpec]:
         help="A model turns each cell into a row of numbers, its vector. Cells that the model takes for alike have "
         "vectors that point the same way.",
     )
+    picked = [spec for spec in others if spec.key in chosen]
+    problem = choose_batch(dataset, picked)
     ready = embedded_models(dataset)
     asked = st.session_state.setdefault(asked_key, set())
-    waiting = [spec.identity for spec in others if spec.key in set(chosen) - set(ready) and spec.identity not in asked]
+    new = {spec.key: embedding_of(dataset, spec).identity for spec in picked if not (problem and spec.needs_batch)}
+    waiting = [identity for key, identity in new.items() if key not in ready and identity not in asked]
     if st.button(
         f"Embed {cells_of(dataset.n_cells)}", type="primary", key="embed", width="stretch", disabled=not waiting
     ):
         asked.update(waiting)
     st.caption("PCA is always computed beside: a model should show more than PCA does.")
-    return [baseline(), *(spec for spec in others if spec.key in ready or spec.identity in asked)]
+    return [
+        baseline(),
+        *(spec for spec in others if spec.key in ready or embedding_of(dataset, spec).identity in asked),
+    ]
 
 
 def result(dataset: Dataset, spec: ModelSpec) -> None:
     """Show one embedding's numbers, or how far it is."""
-    request = EmbedCells(dataset, spec)
+    request = embedding_of(dataset, spec)
     with st.container(border=True, height="stretch", key=f"embedding-{spec.key}"):
         st.markdown(f"**{plain(spec.title)}**" + (" :gray[baseline]" if spec.is_baseline else ""))
+        if spec.needs_batch:
+            st.caption(batch_words(dataset, spec))
         embedding = answer(request)
         if embedding is None:
             return
@@ -72,7 +90,7 @@ def result(dataset: Dataset, spec: ModelSpec) -> None:
 def numbers(dataset: Dataset, embedding: Embedding, *, seconds: float | None) -> None:
     """Show how many cells have a vector, its length, and how much of each cell was read."""
     n_tokens = np.asarray(embedding.n_tokens)
-    n_placed = int((n_tokens > 0).sum())
+    n_placed = int(np.isfinite(embedding.points[:, 0]).sum())
     low, middle, high = np.percentile(n_tokens, [5, 50, 95])
     first, second = st.columns(2)
     first.metric("Cells with a vector", f"{count(n_placed)}", help=f"{share(n_placed / len(n_tokens))} of all cells.")
@@ -131,6 +149,6 @@ with right:
         "That the vectors hold more biology than PCA does: without training on these cells, published models often "
         "do not (Kedzierska 2025, doi:10.1186/s13059-025-03574-x). Compare them on the next page.",
     )
-    methods_and_code(current, [EmbedCells(current, spec) for spec in specs], "embedding")
+    methods_and_code(current, [embedding_of(current, spec) for spec in specs], "embedding")
 with errors_as_text():
     below(current)

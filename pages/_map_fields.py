@@ -23,7 +23,7 @@ from pages._map_state import (
     split_key,
     start_of,
 )
-from pages._models import model_words
+from pages._models import embedding_of, model_words
 from pages._served import serve_bundle
 from pages._views import CLUSTERS, GENE, GENE_SET, Colouring, MapSettings, colour_choices, colour_values, map_settings
 from scfm_core.analyses.cluster_cells import ClusterCells
@@ -95,7 +95,7 @@ def choose_view(dataset: Dataset, settings: MapSettings, number: int = 0) -> Vie
         embedding = choose_map_embedding(dataset, number)
     place = choices.index(start.colour) if start.colour in choices else 0
     choice = second.selectbox("Colour", choices, index=place, key=key, persist_state="session")
-    clusters = settings.clusters(EmbedCells(dataset, embedding.model))
+    clusters = settings.clusters(embedding_of(dataset, embedding.model))
     with third[0] if third else second:
         colour, behind = _colour(dataset, choice, clusters, number)
     projection = settings.projection(embedding)

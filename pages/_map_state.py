@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages._gene_search import gene_field, put_gene
 from pages._gene_set_making import kept_gene_sets
-from pages._models import baseline, second_view_model, usable_models
+from pages._models import baseline, embedding_of, second_view_model, usable_models
 from pages._views import CLUSTERS, GENE, GENE_SET, MapSettings, colour_choices, settings_key
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.dataset import Dataset, parent_of
@@ -67,8 +67,8 @@ def gene_set_field(number: int) -> str:
 def model_choices(dataset: Dataset) -> dict[str, EmbedCells]:
     """Return the embeddings that a map can show, by their key: of the dataset, and of the one it was taken from."""
     specs, parent = usable_models(), parent_of(dataset)
-    own = {spec.key: EmbedCells(dataset, spec) for spec in specs}
-    return own if parent is None else own | {f"{PARENT}{spec.key}": EmbedCells(parent, spec) for spec in specs}
+    own = {spec.key: embedding_of(dataset, spec) for spec in specs}
+    return own if parent is None else own | {f"{PARENT}{spec.key}": embedding_of(parent, spec) for spec in specs}
 
 
 def colour_key(dataset: Dataset, number: int) -> str:

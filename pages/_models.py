@@ -1,28 +1,46 @@
 """Models as the pages offer them: which can be used here, which have embedded a dataset, and their cards."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pages._batches import chosen_batch
 from pages._state import engine, workspace
 from pages._words import count, plain
 from scfm_core.converted import read_manifest
 from scfm_core.dataset import Dataset
-from scfm_core.errors import ModelError
 from scfm_core.model import ModelSpec
-from scfm_core.registry import all_models
-from scfm_core.weights import installed, weights_folder, weights_here
+from scfm_core.registry import all_models, yardstick
+from scfm_core.weights import installed, missing_packages, weights_folder, weights_here
+
+if TYPE_CHECKING:
+    from scfm_core.analyses.embed_cells import EmbedCells
 
 
 def model_cards() -> list[ModelSpec]:
-    """Return the card of every model, with its weights where they are here; baselines and what came along first."""
+    """Return the card of every model, with its weights where they are here; PCA first, then the other baselines."""
     cards = [installed(spec) for spec in all_models()]
-    return sorted(cards, key=lambda spec: (not spec.is_baseline, spec.bundled_folder is None, spec.key))
+    return sorted(cards, key=lambda spec: (not spec.is_baseline, spec.bundled_folder is None))
 
 
 def usable_models() -> list[ModelSpec]:
-    """Return the models that can run here, the baseline first."""
+    """Return the models that can run here, PCA and the other baselines first."""
     return [spec for spec in model_cards() if is_here(spec)]
+
+
+def editable_models() -> list[ModelSpec]:
+    """Return the usable models in which genes can be edited."""
+    return [spec for spec in usable_models() if spec.gene_edits]
+
+
+def embedding_of(dataset: Dataset, spec: ModelSpec) -> "EmbedCells":
+    """Return the embedding that the pages mean by a model, with the batch column of this session where it needs one."""
+    from scfm_core.analyses.embed_cells import EmbedCells  # not needed by the first page
+
+    options = replace(spec.default_options(), batch=chosen_batch(dataset)) if spec.needs_batch else None
+    return EmbedCells(dataset, spec, options)
 
 
 def is_here(spec: ModelSpec) -> bool:
@@ -32,11 +50,7 @@ def is_here(spec: ModelSpec) -> bool:
 
 def baseline() -> ModelSpec:
     """Return the baseline that stands beside every model."""
-    first = next((spec for spec in all_models() if spec.is_baseline), None)
-    if first is None:
-        msg = "No baseline model is installed. Install scFM Explorer again."
-        raise ModelError(msg, "no-baseline")
-    return first
+    return yardstick()
 
 
 def model_words(spec: ModelSpec) -> str:
@@ -50,7 +64,7 @@ def embedded_models(dataset: Dataset) -> dict[str, float | None]:
     Only what the weights that are here gave counts: other weights of the same model are another model.
     """
     answers = workspace().folder("answers")
-    identities = tuple(spec.identity for spec in usable_models())
+    identities = tuple(embedding_of(dataset, spec).identity for spec in usable_models())
     return _embedded(str(answers), answers.stat().st_mtime_ns, identities, dataset.identity, dataset)
 
 
@@ -58,10 +72,10 @@ def embedded_models(dataset: Dataset) -> dict[str, float | None]:
 def _embedded(
     folder: str, changed: int, identities: tuple[str, ...], dataset: str, _dataset: Dataset
 ) -> dict[str, float | None]:
-    from scfm_core.analyses.embed_cells import EmbedCells  # not needed by the first page
-
     store = engine().store
-    found = {spec.key: store.about(EmbedCells(_dataset, spec).identity) for spec in usable_models()}
+    found = {
+        spec.key: store.about(identity) for spec, identity in zip(usable_models(), identities, strict=True)
+    }
     return {key: stored.seconds for key, stored in found.items() if stored is not None}
 
 
@@ -80,12 +94,15 @@ def model_card(spec: ModelSpec, *, embedded: bool) -> None:
                 st.badge("baseline", color="gray")
             if embedded:
                 st.badge("embedded", color="green", icon=":material/check:")
+            elif missing_packages(spec):
+                st.badge("not installed", color="orange")
             elif not is_here(spec):
                 st.badge("weights not here", color="orange")
         card_text(spec)
         _origin(spec)
         if not is_here(spec):
-            st.info(f"To get the weights: {plain(spec.how_to_get, longest=600)}", icon=":material/download:")
+            what = "To use it" if missing_packages(spec) else "To get the weights"
+            st.info(f"{what}: {plain(spec.how_to_get, longest=600)}", icon=":material/download:")
 
 
 def _origin(spec: ModelSpec) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from pages._gene_search import put_genes, search_genes
-from pages._models import baseline, usable_models
+from pages._models import baseline, editable_models
 from pages._perturb_asking import choose_cells, choose_goal, choose_model, cost_words
 from pages._perturb_edits import EditChoice, choose_kind
 from pages._state import grouping_columns
@@ -74,7 +74,7 @@ def controls(dataset: Dataset) -> Asked | None:
 
 def build_question(dataset: Dataset, key: str) -> Asked | None:
     """Let the whole question be put together; None while something is missing."""
-    model = choose_model(key, usable_models())
+    model = choose_model(key, editable_models())
     kind = choose_kind(model, key)
     edits = _choose_edits(dataset, key, kind)
     where = choose_cells(dataset, key, [edits[0][0].gene_id] if edits else [])

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages._gene_search import search_genes
-from pages._models import usable_models
+from pages._models import editable_models
 from pages._perturb_asking import choose_cells, choose_model, cost_words
 from pages._perturb_edits import choose_kind
 from scfm_core.analyses.embed_cells import EmbedCells
@@ -29,7 +29,7 @@ def controls(dataset: Dataset) -> PerturbPairs | None:
 
 def build_question(dataset: Dataset, key: str) -> PerturbPairs | None:
     """Let the whole question be put together; None while something is missing."""
-    model = choose_model(key, usable_models())
+    model = choose_model(key, editable_models())
     kind = choose_kind(model, key)
     hint = f"{LEAST_GENES} to {MOST_GENES}. Every pair of them is edited together, and each alone."
     genes = search_genes(dataset, key, hint=hint, most=MOST_GENES, n_first=2)

@@ -4,7 +4,7 @@
 import numpy as np
 import streamlit as st
 
-from pages._models import usable_models
+from pages._models import editable_models
 from pages._perturb_asking import choose_goal, choose_model, choose_some_cells, cost_words, draw_cells
 from pages._perturb_edits import choose_kind_name
 from pages._perturb_listed import choose_listed
@@ -44,7 +44,7 @@ def key_of(dataset: Dataset) -> str:
 
 def build_question(dataset: Dataset, key: str) -> Screen | None:
     """Let the whole question be put together; None while something is missing."""
-    model = choose_model(key, usable_models())
+    model = choose_model(key, editable_models())
     kind = choose_kind_name(model, key, tuple(EDITS))
     exactly = _choose_way(model, kind, key) == EXACT
     genes = choose_listed(dataset, key)

@@ -4,7 +4,7 @@ import re
 
 import streamlit as st
 
-from pages._models import usable_models
+from pages._models import editable_models
 from pages._perturb_asking import choose_model, group_names
 from pages._state import grouping_columns
 from pages._words import count, counted, plain
@@ -62,7 +62,7 @@ def _measured(dataset: Dataset, key: str) -> ValidateOnCrispr | None:
     if not columns:
         st.caption("This dataset has no column that could name knocked-out genes. Open a perturb-seq file.")
         return None
-    model = choose_model(key, usable_models())
+    model = choose_model(key, editable_models())
     start = next((place for place, name in enumerate(columns) if _names_controls(dataset, name)), 0)
     column = st.selectbox(
         "Column of the knocked-out genes", columns, index=start, key=f"{key}:column", persist_state="session",

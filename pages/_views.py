@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages._models import baseline, model_words, usable_models
+from pages._models import baseline, embedding_of, model_words, usable_models
 from pages._state import cell_table, grouping_columns
 from pages._waiting import answer
 from scfm_core.analyses.cluster_cells import ClusterCells
@@ -114,7 +114,7 @@ def choose_embedding(dataset: Dataset, key: str, start: ModelSpec) -> EmbedCells
         key=f"{key}:embedding:{dataset.sha256[:10]}",
         persist_state="session",
     )
-    return EmbedCells(dataset, specs[keys.index(chosen)])
+    return embedding_of(dataset, specs[keys.index(chosen)])
 
 
 def colour_choices(dataset: Dataset) -> list[str]:

@@ -54,7 +54,7 @@ def require_model(request: "PerturbAsAuthors") -> None:
         raise RequestError(msg, "no-ranks")
     missing = sorted(wanted - set(model.gene_edits))
     if missing:
-        can = ", ".join(model.gene_edits)
+        can = ", ".join(model.gene_edits) or "edit none"
         msg = f"{model.title} cannot {' or '.join(missing)} a gene. It can: {can}."
         raise RequestError(msg, "unknown-edit")
 

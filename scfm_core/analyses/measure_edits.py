@@ -236,7 +236,7 @@ def _require_edits(question: MeasureEdits) -> None:
     model = question.baseline.model
     wanted = {edit_name(single) for edit in question.edits for single in edit} - set(model.gene_edits)
     if wanted:
-        can = ", ".join(model.gene_edits)
+        can = ", ".join(model.gene_edits) or "edit none"
         msg = f"{model.title} cannot {' or '.join(sorted(wanted))} a gene. It can: {can}. Choose one, or another model."
         raise RequestError(msg, "unsupported-edit")
 

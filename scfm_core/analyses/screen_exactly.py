@@ -78,7 +78,7 @@ class ScreenExactly(Request[GeneScreen]):
         model = self.baseline.model
         offered = [kind for kind in EDITS if kind in model.gene_edits]
         if self.kind not in offered:
-            msg = f"{model.title} cannot {self.kind} a gene in a screen. It can: {', '.join(offered)}."
+            msg = f"{model.title} cannot {self.kind} a gene in a screen. It can: {', '.join(offered) or 'edit none'}."
             raise RequestError(msg, "unknown-edit")
         require_cells(self.baseline.dataset, self.cells)
         object.__setattr__(self, "genes", plain_genes(self.genes))

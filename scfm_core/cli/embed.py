@@ -7,7 +7,7 @@ import click
 import numpy as np
 
 from scfm_core.cli.asking import ask, asking, tell
-from scfm_core.cli.embedding import chosen, model_options
+from scfm_core.cli.embedding import batch_option, chosen, model_options
 from scfm_core.cli.files import check_out, file_argument, json_option, out_option, read_input
 from scfm_core.request import Request
 
@@ -24,10 +24,16 @@ _PER = {"obsm": "cell", "varm": "gene"}
     epilog="\b\nExample:\n"
     "  scfm embed my.h5ad --model scfm-mini --out embedded.h5ad\n"
     "  scfm embed demo:pbmc3k --model pca --model scfm-mini --out both.h5ad\n"
+    "  scfm embed my.h5ad --model harmony --model scvi --batch donor --out mixed.h5ad\n"
     "  scfm embed my.h5ad --model scfm-mini --genes --static-genes --out genes.h5ad",
 )
 @file_argument
 @model_options(several=True)
+@batch_option
+@click.option(
+    "--seed", "draw_seed", type=click.IntRange(0), default=0, show_default=True,
+    help="Of what a model draws while it is fitted: scvi, harmony, random.",
+)
 @click.option("--genes", is_flag=True, help="Also the vector of each gene: its mean over the cells that hold it.")
 @click.option("--static-genes", is_flag=True, help="Also the vector that each gene has before any cell is read.")
 @out_option("OUT.h5ad", "AnnData to write: raw counts, the cell table, and obsm['X_<key>'] per model.")
@@ -37,6 +43,9 @@ def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
 
     The vectors stand in obsm["X_<key>"] as float32, rows in the order of the input; NaN for a cell that holds no gene
     of the model. Where they come from stands in uns["scfm"].
+
+    combat, harmony and scvi correct for batches: --batch names the column. harmony and scvi need packages of their own;
+    scfm models says which are here.
 
     With --genes the contextual gene vectors stand in varm["X_<key>"], each the mean over the cells in which the model
     reads the gene, and var["n_cells_<key>"] says over how many; with --static-genes the model's own table of genes
@@ -57,6 +66,7 @@ def command(out: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
             new = additions_for(request, embedding, engine.store)
             n_empty = int(np.isnan(embedding.points[:, 0]).sum())
             about = {"model": request.model.key, "name": new[0].name, "shape": embedding.points.shape}
+            about |= {"batch": request.chosen_options.batch} if request.model.needs_batch else {}
             told.append({**about, "n_empty": n_empty, "seconds": new[0].provenance.get("seconds")})
             new += [one for inner in about_genes for one in additions_for(inner, ask(engine, inner), engine.store)]
             told[-1]["genes"] = [

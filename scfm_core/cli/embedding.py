@@ -11,7 +11,7 @@ from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.dataset import Dataset
 from scfm_core.errors import RequestError
 from scfm_core.model import ModelSpec, Precision
-from scfm_core.registry import find_model
+from scfm_core.registry import all_models, find_model
 from scfm_core.weights import check_weights, installed, with_weights
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -27,6 +27,8 @@ class ModelChoice:
     layer: int | None = None
     pool: str | None = None
     precision: Precision | None = None
+    batch: str = ""
+    draw_seed: int = 0
 
     def specs(self) -> list[ModelSpec]:
         """Return the models with the weights that are here, or those of ``--weights`` where given."""
@@ -50,7 +52,12 @@ class ModelChoice:
 
     def embeddings(self, dataset: Dataset) -> list[EmbedCells]:
         """Return one request per model."""
-        return [self._embedding(dataset, spec) for spec in self.specs()]
+        specs = self.specs()
+        if self.batch and not any(spec.needs_batch for spec in specs):
+            correcting = ", ".join(spec.key for spec in all_models() if spec.needs_batch)
+            msg = f"--batch belongs to models that correct for batches, which are {correcting}; none was chosen."
+            raise RequestError(msg, "batch-of-whom")
+        return [self._embedding(dataset, spec) for spec in specs]
 
     def _embedding(self, dataset: Dataset, spec: ModelSpec) -> EmbedCells:
         options = spec.default_options()
@@ -60,7 +67,9 @@ class ModelChoice:
             options = replace(options, pooling=self.pool)
         if self.precision is not None:
             options = replace(options, precision=self.precision)
-        return EmbedCells(dataset, spec, options)
+        if spec.needs_batch:
+            options = replace(options, batch=self.batch)
+        return EmbedCells(dataset, spec, replace(options, seed=self.draw_seed))
 
 
 def model_options(*, several: bool, default: str | None = None) -> Callable[[FunctionT], FunctionT]:
@@ -105,8 +114,19 @@ def model_options(*, several: bool, default: str | None = None) -> Callable[[Fun
     return add
 
 
+def batch_option(function: FunctionT) -> FunctionT:
+    """Give a command the option that names the batches for models that correct for them."""
+    return click.option(
+        "--batch",
+        metavar="COLUMN",
+        default="",
+        help="Column with the batches, for combat, harmony and scvi. Found by its name where not given.",
+    )(function)
+
+
 def chosen(options: Mapping[str, Any]) -> ModelChoice:
-    """Return what the options of `model_options` say."""
+    """Return what the options of `model_options` say, and those of `batch_option` where a command has it."""
     keys = options["keys"]
-    names = ("weights", "dictionaries", "layer", "pool", "precision")
+    names = ["weights", "dictionaries", "layer", "pool", "precision"]
+    names += [name for name in ("batch", "draw_seed") if name in options]
     return ModelChoice(keys=(keys,) if isinstance(keys, str) else keys, **{name: options[name] for name in names})

@@ -10,7 +10,7 @@ from scfm_core.cli.asking import tell
 from scfm_core.cli.files import json_option
 from scfm_core.model import ModelSpec
 from scfm_core.registry import all_models, find_model
-from scfm_core.weights import installed, weights_folder, weights_here
+from scfm_core.weights import installed, missing_packages, weights_folder, weights_here
 
 _WIDTH = 80
 
@@ -35,6 +35,8 @@ def command(key: str | None, as_json: bool) -> None:
 def _line(spec: ModelSpec) -> str:
     here = "weights are here" if weights_here(spec) else "weights are not here"
     here = here if spec.needs_weights else "fitted to each dataset"
+    missing = missing_packages(spec)
+    here = f"{', '.join(missing)} is not installed" if missing else here
     lines = [f"{spec.key:<28} {spec.title}, {here}"]
     lines += textwrap.wrap(spec.summary, _WIDTH, initial_indent="    ", subsequent_indent="    ")
     if not weights_here(spec):
@@ -52,7 +54,8 @@ def _card(spec: ModelSpec) -> str:
         "poolings": ", ".join(spec.poolings),
         "layers": f"{spec.n_layers}, default {spec.default_layer}" if spec.n_layers else "none to choose",
         "attention": "can be read" if spec.has_attention else "",
-        "edits": ", ".join(spec.gene_edits),
+        "edits": ", ".join(spec.gene_edits) or "none",
+        "batches": "corrects for them: --batch COLUMN" if spec.needs_batch else "",
         "trained on": spec.training_data,
         "known limits": " ".join(spec.known_limits),
         "licence": spec.licence,
@@ -71,7 +74,7 @@ def _fields(spec: ModelSpec) -> dict[str, Any]:
     names = (
         "key title revision summary organisms vocabulary embedding_size max_tokens n_parameters licence citation doi "
         "training_data known_limits how_to_get poolings n_layers default_layer has_gene_vectors has_attention "
-        "gene_edits aliases is_baseline identity"
+        "gene_edits aliases is_baseline needs_batch draws needs_packages starts_from identity"
     )
     folder: Path | None = weights_folder(spec)
     files = [{"name": file.name, "size_bytes": file.size_bytes, "sha256": file.sha256} for file in spec.weights]
@@ -79,5 +82,6 @@ def _fields(spec: ModelSpec) -> dict[str, Any]:
     source = spec.published
     published = None if source is None else {"repository": source.repository, "revision": source.revision,
                                              "size_bytes": source.size_bytes}  # fmt: skip
-    fields |= {"published": published, "weights": files, "weights_here": weights_here(spec), "weights_folder": folder}
+    fields |= {"published": published, "weights": files, "weights_here": weights_here(spec), "weights_folder": folder,
+               "missing_packages": missing_packages(spec)}  # fmt: skip
     return fields

@@ -7,7 +7,7 @@ import click
 import pandas as pd
 
 from scfm_core.cli.asking import ask, asking, tell
-from scfm_core.cli.embedding import chosen, model_options
+from scfm_core.cli.embedding import batch_option, chosen, model_options
 from scfm_core.cli.files import check_out, file_argument, json_option, out_option, read_input
 from scfm_core.cli.tables import provenance, write_table
 
@@ -21,6 +21,7 @@ from scfm_core.cli.tables import provenance, write_table
 )
 @file_argument
 @model_options(several=False)
+@batch_option
 @click.option("--method", type=click.Choice(["umap", "tsne"]), default="umap", show_default=True)
 @click.option("--n-neighbors", type=int, default=15, show_default=True, help="UMAP: size of a neighbourhood.")
 @click.option("--min-dist", type=float, default=0.5, show_default=True, help="UMAP: how close two points may come.")

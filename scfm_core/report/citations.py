@@ -255,4 +255,34 @@ WORKS: tuple[Citation, ...] = (
         title="Mapping single-cell data to reference atlases by transfer learning",
         where="Nature Biotechnology 40, 121-130", doi="10.1038/s41587-021-01001-7",
     ),
+    Citation(
+        key="korsunsky2019", authors="Korsunsky, I. and Millard, N. and Fan, J. and others", year=2019,
+        title="Fast, sensitive and accurate integration of single-cell data with Harmony",
+        where="Nature Methods 16, 1289-1296", doi="10.1038/s41592-019-0619-0",
+    ),
+    Citation(
+        key="johnson2007", authors="Johnson, W. E. and Li, C. and Rabinovic, A.", year=2007,
+        title="Adjusting batch effects in microarray expression data using empirical Bayes methods",
+        where="Biostatistics 8, 118-127", doi="10.1093/biostatistics/kxj037",
+    ),
+    Citation(
+        key="lopez2018", authors="Lopez, R. and Regier, J. and Cole, M. B. and Jordan, M. I. and Yosef, N.", year=2018,
+        title="Deep generative modeling for single-cell transcriptomics", where="Nature Methods 15, 1053-1058",
+        doi="10.1038/s41592-018-0229-2",
+    ),
+    Citation(
+        key="gayoso2022", authors="Gayoso, A. and Lopez, R. and Xing, G. and others", year=2022,
+        title="A Python library for probabilistic analysis of single-cell omics data",
+        where="Nature Biotechnology 40, 163-166", doi="10.1038/s41587-021-01206-w",
+    ),
+    Citation(
+        key="kedzierska2025", authors="Kedzierska, K. Z. and Crawford, L. and Amini, A. P. and Lu, A. X.", year=2025,
+        title="Zero-shot evaluation reveals limitations of single-cell foundation models",
+        where="Genome Biology 26, 101", doi="10.1186/s13059-025-03574-x",
+    ),
+    Citation(
+        key="luecken2022", authors="Luecken, M. D. and Büttner, M. and Chaichoompu, K. and others", year=2022,
+        title="Benchmarking atlas-level data integration in single-cell genomics", where="Nature Methods 19, 41-50",
+        doi="10.1038/s41592-021-01336-8",
+    ),
 )  # fmt: skip

@@ -1,42 +1,12 @@
-"""Words for questions about whole cells: quality, vectors, neighbours, maps, clusters."""
+"""Words for questions about whole cells: quality, neighbours, maps, clusters."""
 
 from collections.abc import Mapping
 
 from scfm_core.analyses.cluster_cells import ClusterCells
-from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.find_neighbors import FindNeighbors
-from scfm_core.analyses.fit_model import FitModel
 from scfm_core.analyses.measure_quality import MeasureQuality
 from scfm_core.analyses.project_cells import ProjectCells
-from scfm_core.report.citations import of_model
 from scfm_core.report.wording import Wording, Words
-
-_BASELINE = (
-    "Counts were scaled to 10,000 per cell and log-transformed, ln(1 + x); up to 2,000 highly variable genes were "
-    "chosen {satija2015} by scanpy {wolf2018} and centred, and the cells were projected on up to 50 principal "
-    "components, found exactly and with a fixed sign."
-)
-
-
-def _embedded(asked: EmbedCells) -> Wording:
-    model, options, dataset = asked.model, asked.chosen_options, asked.dataset
-    if model.is_baseline:
-        text = f"As a baseline without pre-training, {model.title} {{{of_model(model).key}}} was fitted to all cells. "
-        return Wording(text=text + _BASELINE, works=(of_model(model),))
-    layer = "the last layer" if options.layer == 0 else f"layer {options.layer} (0 is the last)"
-    read = f" from {layer}, {options.pooling} pooling" if model.n_layers else ""
-    tokens = f"; at most {model.max_tokens:,} genes of a cell are read" if model.max_tokens else ""
-    text = (
-        f"The {dataset.n_cells:,} cells were embedded with {model.title} (key {model.key}, revision {model.revision}; "
-        f"{model.embedding_size} numbers per cell{read}, {options.precision}{tokens}) {{{of_model(model).key}}} "
-        "without training it further. A cell that holds no gene of the model has no vector and takes no part."
-    )
-    return Wording(text=text, works=(of_model(model),))
-
-
-def _fitted(asked: FitModel) -> Wording:
-    text = f"{asked.model.title} {{{of_model(asked.model).key}}} was fitted to all cells. "
-    return Wording(text=text + _BASELINE, works=(of_model(asked.model),))
 
 
 def _neighbours(asked: FindNeighbors) -> Wording:
@@ -88,8 +58,6 @@ def _quality(asked: MeasureQuality) -> Wording:
 
 
 WORDINGS: Mapping[str, Words] = {
-    "EmbedCells": _embedded,
-    "FitModel": _fitted,
     "FindNeighbors": _neighbours,
     "ProjectCells": _map,
     "ClusterCells": _clusters,
