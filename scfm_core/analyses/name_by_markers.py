@@ -196,7 +196,8 @@ class NameByMarkers(Request[MarkerNames]):
             "group": group, "n_cells": n_cells, "name": name, "confidence": confidence,
             "runner_up": "" if second is None else second["set"],
             "runner_up_confidence": np.nan if second is None else second["support"],
-            "evidence": _evidence(self.dataset, statistics, group, by_name[best["set"]]),
+            "evidence": ("" if name == best["set"] else f"{best['set']}: ")
+            + _evidence(self.dataset, statistics, group, by_name[best["set"]]),
             "reason": reason,
         }  # fmt: skip
 
@@ -257,7 +258,7 @@ def _evidence(dataset: Dataset, statistics: GeneStatistics, group: str, one: _Sc
         for place in at[:_SHOWN_GENES]
     ]
     more = f" and {len(at) - _SHOWN_GENES} more" if len(at) > _SHOWN_GENES else ""
-    return f"{one.markers.name}: {', '.join(parts) or 'no gene stands out'}{more}"
+    return f"{', '.join(parts) or 'no gene stands out'}{more}"
 
 
 def _evidence_genes(

@@ -15,6 +15,7 @@ from scfm_core.request import Context
 from scfm_core.weights import loaded_model
 
 MIN_GENES = 200
+_APPLIED_TO_OTHERS = ("pca",)  # fits that are a function of each cell by itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,11 @@ class SharedSpace:
     words: str
 
 
+def has_shared_space(model: ModelSpec) -> bool:
+    """Whether cells of two datasets can be compared by a model: a pre-trained one, or a fit that takes other cells."""
+    return model.place is None and (model.fit is None or model.key in _APPLIED_TO_OTHERS)
+
+
 def check_same_space(query: EmbedCells, reference: EmbedCells) -> None:
     """Raise a `RequestError` where vectors of two embeddings cannot be compared."""
     if query.dataset.identity == reference.dataset.identity:
@@ -45,6 +51,12 @@ def check_same_space(query: EmbedCells, reference: EmbedCells) -> None:
             f"{reference.model.title}. Embed the reference as the dataset is embedded."
         )
         raise RequestError(msg, "other-space")
+    if not has_shared_space(query.model):
+        msg = (
+            f"{query.model.title} is fitted to one dataset and cannot be applied to another. Choose PCA or a "
+            "pre-trained model."
+        )
+        raise RequestError(msg, "no-shared-space")
     if query.dataset.organism != reference.dataset.organism:
         msg = (
             f"The dataset is {query.dataset.organism}, the reference {reference.dataset.organism}; their genes have "

@@ -1,5 +1,7 @@
 """How well each set of marker genes fits each group of cells, as a heat map with the names marked."""
 
+import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from scfm_core.analyses.name_by_markers import MarkerNames
 
 MOST_GROUPS, MOST_SETS = 40, 24
+HIGHEST = 10.0
 _CAVEAT = (
     "That the cells are of that type: a set of markers fits whatever holds its genes, and a type without a set here is "
     "never named. Cells of one donor are no independent replicates."
@@ -48,17 +51,17 @@ def name_score_map(names: "MarkerNames") -> Figure:
     groups, sets = tested[:MOST_GROUPS], highest_sets(scores, tested[:MOST_GROUPS])
     table = scores.pivot(index="group", columns="set", values="z").loc[groups, sets].to_numpy(dtype=np.float64)
     rows = scores.set_index(["group", "set"])
-    hover = tuple(tuple(_words(rows.loc[(group, one)], group, one) for one in sets) for group in groups)
-    reach = float(max(np.abs(table).max(), 3.0))
-    colour = Continuous(values=table, scale="signed", limits=(-reach, reach), title="z above random genes")
+    hover = tuple(tuple(_words(rows.loc[(group, one)], group, one) for group in groups) for one in sets)
+    reach = float(np.clip(np.abs(table).max(), 3.0, HIGHEST))
+    words = "z above random genes" + (f" (colour ends at {HIGHEST:g})" if np.abs(table).max() > HIGHEST else "")
+    colour = Continuous(values=table.T, scale="signed", limits=(-reach, reach), title=words)
     found = names.groups.set_index("group")
-    sizes = found["n_cells"]
+    sizes = dict(zip(names.groups["group"], names.groups["n_cells"], strict=True))
     called = [found["name"][group] for group in groups]
-    marked = [(row, sets.index(name)) for row, name in enumerate(called) if name in sets]
-    labels = [f"{one_line(group, longest=22)} (n = {grouped_number(sizes[group])})" for group in groups]
+    marked = [(column, sets.index(name)) for column, name in enumerate(called) if name in sets]
     dots = Points(
-        x=np.array([column for _, column in marked], dtype=np.float64),
-        y=np.array([row for row, _ in marked], dtype=np.float64),
+        x=np.array([column for column, _ in marked], dtype=np.float64),
+        y=np.array([row for _, row in marked], dtype=np.float64),
         colour=Solid(INK),
         size=7.0,
         label="the name of the group",
@@ -66,12 +69,8 @@ def name_score_map(names: "MarkerNames") -> Figure:
     return Figure(
         panels=(
             Panel(
-                x=Axis(title="Set of marker genes", limits=(-0.5, len(sets) - 0.5), ticks=ticks(sets)),
-                y=Axis(
-                    title="Group of cells",
-                    limits=(len(groups) - 0.5, -0.5),
-                    ticks=ticks(labels),
-                ),
+                x=Axis(title="Group of cells", limits=(-0.5, len(groups) - 0.5), ticks=group_ticks(groups, sizes)),
+                y=Axis(title="Set of marker genes", limits=(len(sets) - 0.5, -0.5), ticks=ticks(sets)),
                 marks=(HeatMap(colour=colour, hover=hover), *([dots] if marked else [])),
             ),
         ),
@@ -79,7 +78,7 @@ def name_score_map(names: "MarkerNames") -> Figure:
         caption=_caption(names, len(groups), len(tested), len(sets)),
         caveat=_CAVEAT,
         width_mm=183.0,
-        height_mm=float(np.clip(70 + 6 * len(groups), 90, 230)),
+        height_mm=float(np.clip(60 + 6 * len(sets), 90, 230)),
         legend="below",
     )
 
@@ -102,8 +101,15 @@ def title(groups: "pd.DataFrame", by: str) -> str:
 
 
 def ticks(names: list[str]) -> tuple[tuple[float, str], ...]:
-    """Return one tick for each name, cut to what an axis holds."""
-    return tuple((float(place), one_line(name, longest=36)) for place, name in enumerate(names))
+    """Return one tick for each name, in at most two lines."""
+    lines = (textwrap.wrap(one_line(name, longest=60), 32, max_lines=2, placeholder="\u2026") for name in names)
+    return tuple((float(place), "\n".join(words)) for place, words in enumerate(lines))
+
+
+def group_ticks(groups: list[str], sizes: Mapping[str, int]) -> tuple[tuple[float, str], ...]:
+    """Return one tick for each group with its number of cells."""
+    names = [f"{one_line(group, longest=22)}\nn = {grouped_number(sizes[group])}" for group in groups]
+    return tuple((float(place), name) for place, name in enumerate(names))
 
 
 def _words(row: "pd.Series[float]", group: str, one: str) -> str:
@@ -117,7 +123,7 @@ def _words(row: "pd.Series[float]", group: str, one: str) -> str:
 def _caption(names: "MarkerNames", n_groups: int, n_tested: int, n_sets: int) -> str:
     n_scored = names.scores["set"].nunique()
     sentences = [
-        "Rows are groups, columns the sets that stand first or second in some group "
+        "Columns are groups, rows the sets that stand first or second in some group "
         f"({n_sets:,} of {n_scored:,} scored). Colour: how many standard deviations the mean rank of the set's genes "
         "lies above random genes of like abundance. A dot marks the name; where types of one lineage are not told "
         "apart the name is the lineage and has no dot.",

@@ -7,7 +7,7 @@ import numpy as np
 from scfm_core.analyses.group_names import UNKNOWN
 from scfm_core.errors import RequestError
 from scfm_core.plots.figure import Axis, Continuous, Figure, HeatMap, Panel, grouped_number, one_line
-from scfm_core.plots.name_scores import MOST_GROUPS, ticks, title
+from scfm_core.plots.name_scores import MOST_GROUPS, group_ticks, ticks, title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,40 +60,39 @@ def _share_map(groups: "pd.DataFrame", shares: "pd.DataFrame", *, by: str, capti
     if shares.empty:
         msg = "No cell of any group has a name, so there is nothing to draw."
         raise RequestError(msg, "nothing-to-draw")
-    rows = groups["group"].tolist()[:MOST_GROUPS]
+    columns = groups["group"].tolist()[:MOST_GROUPS]
     totals = shares.groupby("name", sort=False)["share"].max().sort_values(ascending=False, kind="stable")
     kept = set(totals.index[:MOST_NAMES])
     names = [name for name in dict.fromkeys(shares["name"]) if name in kept]
     found = dict(zip(zip(shares["group"], shares["name"], strict=True), shares["share"], strict=True))
-    values = np.array([[100.0 * found.get((group, name), 0.0) for name in names] for group in rows])
+    values = np.array([[100.0 * found.get((group, name), 0.0) for group in columns] for name in names])
     sizes, called = (dict(zip(groups["group"], groups[column], strict=True)) for column in ("n_cells", "name"))
     hover = tuple(
         tuple(
             f"{values[row, column]:.0f} % of {grouped_number(sizes[group])} cells of {one_line(group, longest=40)}\n"
             f"are {one_line(name)}"
-            for column, name in enumerate(names)
+            for column, group in enumerate(columns)
         )
-        for row, group in enumerate(rows)
+        for row, name in enumerate(names)
     )
     colour = Continuous(values=values, scale="expression", limits=(0.0, 100.0), title="Cells of the group (%)")
-    labels = [f"{one_line(group, longest=22)} (n = {grouped_number(sizes[group])})" for group in rows]
-    n_unknown = sum(called[group] == UNKNOWN for group in rows)
+    n_unknown = sum(called[group] == UNKNOWN for group in columns)
     left_out = [
-        f"The first {len(rows):,} of {len(groups):,} groups are drawn." if len(rows) < len(groups) else "",
+        f"The first {len(columns):,} of {len(groups):,} groups are drawn." if len(columns) < len(groups) else "",
         f"{len(totals) - len(names):,} rarer names are not drawn." if len(names) < len(totals) else "",
-        f"{n_unknown:,} of them stay unknown." if n_unknown else "",
+        f"Groups that stay unknown: {n_unknown:,}." if n_unknown else "",
     ]
     return Figure(
         panels=(
             Panel(
-                x=Axis(title="Name", limits=(-0.5, len(names) - 0.5), ticks=ticks(names)),
-                y=Axis(title="Group of cells", limits=(len(rows) - 0.5, -0.5), ticks=ticks(labels)),
+                x=Axis(title="Group of cells", limits=(-0.5, len(columns) - 0.5), ticks=group_ticks(columns, sizes)),
+                y=Axis(title="Name", limits=(len(names) - 0.5, -0.5), ticks=ticks(names)),
                 marks=(HeatMap(colour=colour, hover=hover),),
             ),
         ),
         title=title(groups, by),
-        caption=" ".join([f"Rows are groups, columns names. {caption}", *filter(None, left_out)]),
+        caption=" ".join([f"Columns are groups, rows names. {caption}", *filter(None, left_out)]),
         caveat=caveat,
         width_mm=183.0,
-        height_mm=float(np.clip(70 + 6 * len(rows), 90, 230)),
+        height_mm=float(np.clip(60 + 6 * len(names), 90, 230)),
     )

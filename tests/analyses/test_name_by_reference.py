@@ -201,6 +201,7 @@ def test_a_cell_without_counts_has_no_label(halves: Halves, shared_engine: Engin
             ),
             "other-space",
         ),
+        (lambda query, reference: matching(query, reference, "combat"), "no-shared-space"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(

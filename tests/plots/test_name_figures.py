@@ -59,22 +59,22 @@ def test_scores_are_those_of_the_answer() -> None:
     figure = name_score_map(names)
     drawn(figure)
     heat = next(mark for mark in figure.panels[0].marks if isinstance(mark, HeatMap))
-    columns = [name for _, name in figure.panels[0].x.ticks or ()]
-    for row, group in enumerate(names.groups["group"]):
-        for column, one in enumerate(columns):
+    sets = [name for _, name in figure.panels[0].y.ticks or ()]
+    for column, group in enumerate(names.groups["group"]):
+        for row, one in enumerate(sets):
             mine = names.scores[(names.scores["group"] == group) & (names.scores["set"] == one)]
             assert heat.colour.values[row, column] == mine["z"].iloc[0]
     dots = next(mark for mark in figure.panels[0].marks if isinstance(mark, Points))
     named = names.groups["name"].tolist()
-    assert [columns[int(x)] for x in dots.x] == [named[int(y)] for y in dots.y] == named[1:]
+    assert [sets[int(y)] for y in dots.y] == [named[int(x)] for x in dots.x] == named[1:]
     assert figure.title.startswith("2 of 3 groups named by markers")
     assert "2 of 6 sets were not scored." in figure.caption
 
 
 def test_many_groups_and_sets_are_cut_and_it_is_told() -> None:
     figure = name_score_map(marker_names(MOST_GROUPS + 5, 60))
-    assert len(figure.panels[0].x.ticks or ()) == MOST_SETS
-    assert len(figure.panels[0].y.ticks or ()) == MOST_GROUPS
+    assert len(figure.panels[0].y.ticks or ()) == MOST_SETS
+    assert len(figure.panels[0].x.ticks or ()) == MOST_GROUPS
     assert f"The first {MOST_GROUPS} of {MOST_GROUPS + 5} groups are drawn." in figure.caption
 
 
@@ -83,8 +83,8 @@ def test_shares_are_per_cent_of_the_group() -> None:
     figure = reference_share_map(ReferenceNames(groups, table, pd.DataFrame(), ()))
     drawn(figure)
     heat = next(mark for mark in figure.panels[0].marks if isinstance(mark, HeatMap))
-    np.testing.assert_allclose(heat.colour.values, [[90, 0], [10, 30]])
-    assert "1 of them stay unknown" in figure.caption
+    np.testing.assert_allclose(heat.colour.values, [[90, 10], [0, 30]])
+    assert "Groups that stay unknown: 1." in figure.caption
 
 
 def test_only_sure_votes_of_a_model_are_drawn() -> None:
