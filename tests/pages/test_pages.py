@@ -129,34 +129,6 @@ def test_embedding_says_why_a_model_cannot_read_a_dataset(open_page, mouse_datas
     assert [button for button in app.button if button.label == "Try again"]
 
 
-def test_umap_with_a_selection(open_page, tiny_dataset):
-    app = open_page("3_UMAP", tiny_dataset)
-    assert not app.exception
-    assert not app.error
-    assert len(app.get("plotly_chart")) == 2
-    app.session_state["selection"] = CellSet.where(tiny_dataset, "cell_type", "NK")
-    app.run()
-    n_selected = len(app.session_state["selection"])
-    made_of = app.dataframe[0].value
-    assert list(made_of["cell_type"]) == ["NK"]
-    assert list(made_of["Cells selected"]) == [n_selected]
-    assert list(made_of["Share of the group"]) == [100.0]
-    app.button("save-A").click().run()
-    assert len(app.session_state["saved_selections"]["A"]) == n_selected
-    app.button("clear-selection").click().run()
-    assert app.session_state["selection"] is None
-    choose(app, "right:colour", "A gene")
-    settle(app)
-    assert not app.exception
-    assert len(app.get("plotly_chart")) == 2
-
-
-def test_umap_says_why_two_cells_have_no_map(open_page, two_cells):
-    app = open_page("3_UMAP", two_cells)
-    assert not app.exception
-    assert "cells" in app.error[0].value
-
-
 def test_what_is_our_fault_is_shown_with_the_number_of_its_job(open_page, tiny_dataset):
     keep = np.arange(tiny_dataset.n_cells) < 50
     broken = subset_dataset(tiny_dataset, keep, title="broken", note="about to be broken")

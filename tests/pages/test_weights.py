@@ -99,7 +99,7 @@ def test_weights_from_a_folder_are_offered_and_used_at_once(embedding, published
     app.switch_page("pages/3_UMAP.py")
     settle(app)
     assert not app.exception
-    assert next(box for box in app.selectbox if "right:embedding" in box.key).value == KEY
+    assert next(box for box in app.selectbox if "view2:embedding" in box.key).value == KEY
 
 
 def test_a_folder_without_weights_is_refused_in_words(embedding, tmp_path):
