@@ -10,6 +10,7 @@ from pages._markers_enrichment import show_enrichment
 from pages._markers_figures import show_figure_of
 from pages._markers_genes import FOUND, choose_source, spread_over_groups
 from pages._markers_table import show_table
+from pages._names import name_groups
 from pages._show import two_lines
 from pages._waiting import answer, errors_as_text
 from scfm_core.analyses.choose_markers import Cutoffs, choose_markers
@@ -42,6 +43,15 @@ def controls(dataset: Dataset) -> tuple[Asked | None, Cutoffs, tuple[str, tuple[
     return asked, choose_cutoffs(key), choose_source(dataset, key)
 
 
+def _suggest_names(asked: Asked) -> None:
+    """Suggest names for the groups, once a person asks for them."""
+    if st.toggle(
+        "Suggest names for these groups", False, key=f"markers:{asked.dataset.sha256[:10]}:names",
+        persist_state="session", help="From marker sets, from a reference dataset, or by CellTypist.",
+    ):  # fmt: skip
+        name_groups(asked.dataset, asked.request.grouping)
+
+
 def main() -> None:
     """Ask for groups, find their markers, show them."""
     page_head("Markers", "Which genes tell these cells from the others?")
@@ -64,6 +74,8 @@ def main() -> None:
     if found is not None:
         with errors_as_text():
             show_enrichment(asked, found.table, cutoffs)
+        with errors_as_text():
+            _suggest_names(asked)
 
 
 main()

@@ -195,6 +195,15 @@ def test_gene_sets_among_the_markers(open_page, tiny_dataset):
     assert "the tested ones are the universe" in texts(app.caption)
 
 
+def test_names_are_suggested_when_asked_for(open_page, tiny_dataset):
+    app = open_page("4_Markers", tiny_dataset)
+    assert "What could these groups be called?" not in texts(app.subheader)
+    next(toggle for toggle in app.toggle if toggle.key.endswith(":names")).set_value(True)
+    settle(app)
+    assert not app.exception
+    assert "What could these groups be called?" in texts(app.subheader)
+
+
 def test_genes_are_spread_over_the_groups():
     import pandas as pd
 
