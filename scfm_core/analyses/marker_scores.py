@@ -54,10 +54,23 @@ def gene_statistics(
     """Compare every gene between each group and all other cells of the dataset."""
     size = max(1, min(4000, _VALUES_PER_CHUNK // dataset.n_cells))
     spans = [(start, min(start + size, dataset.n_genes)) for start in range(0, dataset.n_genes, size)]
-    sums = partial(compare_genes, dataset, labels, tuple(groups))
+    sums = partial(compare_genes, dataset, places_of(labels, groups), len(groups))
     step = f"Comparing {len(groups):,} groups with the others"
     sizes = [stop - start for start, stop in spans]
     return joined_statistics(list(context.map(sums, spans, step=step, sizes=sizes, unit="genes")), groups)
+
+
+def places_of(labels: NDArray[np.str_], groups: Sequence[str]) -> NDArray[np.int32]:
+    """Return the place of each cell's group among some groups, shape ``(n_cells,)``; -1 for a cell in none of them.
+
+    Examples
+    --------
+    >>> places_of(np.array(["B", "", "T", "B"]), ["T", "B"]).tolist()
+    [1, -1, 0, 1]
+    """
+    names, codes = np.unique(labels, return_inverse=True)
+    place = {group: number for number, group in enumerate(groups)}
+    return np.array([place.get(name, -1) for name in names.tolist()], dtype=np.int32)[codes]
 
 
 def joined_statistics(parts: Sequence[dict[str, NDArray[Any]]], groups: Sequence[str]) -> GeneStatistics:
@@ -117,13 +130,18 @@ def random_set_p(statistics: GeneStatistics, numbered: tuple[int, NDArray[np.int
     return {"z": (own - mean) / spread, "p": p, "mean": mean, "sd": spread}
 
 
-def raised_cells_p(
-    dataset: Dataset, labels: NDArray[np.str_], groups: Sequence[str], genes: NDArray[np.int64]
-) -> FloatArray:
+def raised_cells_p(dataset: Dataset, places: NDArray[np.int32], n_groups: int, genes: NDArray[np.int64]) -> FloatArray:
     """Return one-sided p of each group holding some genes more than random cells would, shape ``(n_groups,)``.
 
     Wilcoxon's rank sum, corrected for ties, of the mean over the genes of each cell's standardised ln(1 + counts per
     10,000), in the group against all other cells.
+
+    Parameters
+    ----------
+    places
+        As from `places_of`.
+    genes
+        Positions in the dataset.
     """
     from scipy.stats import norm, rankdata
 
@@ -137,11 +155,10 @@ def raised_cells_p(
     ties = np.unique(cells, return_counts=True)[1].astype(np.float64)
     factor = 1 - (ties**3 - ties).sum() / (float(n) ** 3 - n)
     if factor <= 0:
-        return np.ones(len(groups))
-    codes = {group: place for place, group in enumerate(groups)}
-    at = np.array([codes.get(label, -1) for label in labels.tolist()])
-    n_in = np.bincount(at[at >= 0], minlength=len(groups)).astype(np.float64)
-    sums = np.bincount(at[at >= 0], weights=ranks[at >= 0], minlength=len(groups))
+        return np.ones(n_groups)
+    inside = places >= 0
+    n_in = np.bincount(places[inside], minlength=n_groups).astype(np.float64)
+    sums = np.bincount(places[inside], weights=ranks[inside], minlength=n_groups)
     z = (sums - n_in * (n + 1) / 2) / np.sqrt(n_in * (n - n_in) * (n + 1) / 12 * factor)
     return np.asarray(norm.sf(z))
 
@@ -174,15 +191,16 @@ def first_places(
 
 
 def compare_genes(
-    dataset: Dataset, labels: NDArray[np.str_], groups: tuple[str, ...], span: tuple[int, int]
+    dataset: Dataset, places: NDArray[np.int32], n_groups: int, span: tuple[int, int]
 ) -> dict[str, NDArray[Any]]:
     """Return ``gene``, ``mean``, and of shape ``(n_groups, n_held)`` ``difference``, ``share_in``, ``share_out``."""
     positions = np.arange(*span)
     values = normalised_genes(dataset, positions).log1p()
     held = np.diff(values.indptr) >= MIN_CELLS_OF_GENE
     positions, values = positions[held], values[:, held]
-    inside = csr_matrix(np.array([labels == group for group in groups], dtype=np.float64))
-    n_cells = float(len(labels))
+    cells = np.flatnonzero(places >= 0)
+    inside = csr_matrix((np.ones(len(cells)), (places[cells], cells)), shape=(n_groups, len(places)))
+    n_cells = float(len(places))
     n_in = np.asarray(inside.sum(axis=1))
     sums, all_sums = (inside @ values).toarray(), np.asarray(values.sum(axis=0))
     holding = values.copy()

@@ -21,6 +21,7 @@ from scfm_core.analyses.marker_scores import (
     GeneStatistics,
     first_places,
     gene_statistics,
+    places_of,
     raised_cells_p,
     random_set_p,
 )
@@ -163,7 +164,9 @@ class NameByMarkers(Request[MarkerNames]):
         against_genes = partial(random_set_p, statistics, seed=self.seed)
         parts = list(context.map(against_genes, list(enumerate(places)), step="Drawing random genes", unit="sets"))
         z, p_genes, centre, spread = (np.array([part[name] for part in parts]).T for name in ("z", "p", "mean", "sd"))
-        against_cells = partial(raised_cells_p, self.dataset, labels, statistics.groups)
+        against_cells = partial(
+            raised_cells_p, self.dataset, places_of(labels, statistics.groups), len(statistics.groups)
+        )
         positions = [statistics.genes[at] for at in places]
         p_cells = np.array(list(context.map(against_cells, positions, step="Scoring cells", unit="sets"))).T
         resample = partial(first_places, statistics.scores, places, centre, spread, seed=self.seed)

@@ -10,7 +10,7 @@ from scipy import stats
 from scfm_core.analyses.cluster_cells import ClusterCells
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.grouping import ByClusters, ByColumn, BySelections, group_labels
-from scfm_core.analyses.marker_scores import compare_genes, joined_statistics, raised_cells_p, random_set_p
+from scfm_core.analyses.marker_scores import compare_genes, joined_statistics, places_of, raised_cells_p, random_set_p
 from scfm_core.analyses.name_by_markers import MarkerNames, NameByMarkers
 from scfm_core.cell_markers import CellMarkers, MarkerTable, curated_markers, typed_markers
 from scfm_core.cell_set import CellSet
@@ -100,15 +100,15 @@ def test_p_over_cells_is_uniform_where_labels_mean_nothing(tiny_dataset: Dataset
     genes = np.array([tiny_dataset.gene_ids.index(gene) for gene in find_genes(tiny_dataset, ["LYZ", "FCN1", "CST3"])])
     random = np.random.default_rng(0)
     p_values = [
-        raised_cells_p(tiny_dataset, random.permutation(np.repeat(["a", "b", "c"], 40)), ("a",), genes)[0]
-        for _ in range(400)
+        raised_cells_p(tiny_dataset, random.permutation(np.repeat([0, -1, -1], 40)), 1, genes)[0] for _ in range(400)
     ]
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
 
 
 def test_p_over_genes_is_uniform_for_random_sets(tiny_dataset: Dataset) -> None:
     labels = tiny_dataset.cells()["cell_type"].astype(str).to_numpy()
-    parts = [compare_genes(tiny_dataset, labels, ("B",), span) for span in ((0, 700), (700, tiny_dataset.n_genes))]
+    places = places_of(labels, ["B"])
+    parts = [compare_genes(tiny_dataset, places, 1, span) for span in ((0, 700), (700, tiny_dataset.n_genes))]
     statistics = joined_statistics(parts, ["B"])
     random = np.random.default_rng(1)
     places = [random.choice(len(statistics.genes), 8, replace=False) for _ in range(120)]
@@ -126,7 +126,7 @@ def test_p_over_cells_is_that_of_scipy(tiny_dataset: Dataset) -> None:
     expected = stats.mannwhitneyu(
         cells[inside], cells[~inside], alternative="greater", use_continuity=False, method="asymptotic"
     ).pvalue
-    assert raised_cells_p(tiny_dataset, labels, ("NK",), genes)[0] == pytest.approx(expected, rel=1e-6)
+    assert raised_cells_p(tiny_dataset, places_of(labels, ["NK"]), 1, genes)[0] == pytest.approx(expected, rel=1e-6)
 
 
 def test_types_of_one_lineage_that_are_not_told_apart_are_called_by_it(
