@@ -128,11 +128,21 @@ class CellMap {
       this.codes = new Uint8Array(codes);
       this.member = member === null ? null : new Uint8Array(member);
       this.chosen = chosen;
-      await this.redraw();
+      const wanted = this.pictureOf(data.selection?.key ?? "");
+      if (wanted !== this.standing) {
+        this.standing = wanted;
+        await this.redraw();
+      }
       if (version === this.version) this.frame.dataset.ready = data.version;
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  /** Tell what is drawn in words, so that nothing is drawn twice when the page says what was chosen here. */
+  pictureOf(chosen) {
+    const { places, colour, member, theme, size: points, opacity } = this.data;
+    return [places, colour.url, member, chosen, theme.background, points, opacity, this.hidden].join(" ");
   }
 
   dress() {
@@ -162,6 +172,7 @@ class CellMap {
   async open(places) {
     this.picture?.destroy();
     this.nearest = null;
+    this.standing = "";
     this.picture = await Picture.on(this.canvas, places, this.look(), this.stage);
     this.picture.onView(() => this.viewed());
     this.moved = false;
@@ -254,6 +265,7 @@ class CellMap {
     if (what === "hide") this.hidden[place] = !this.hidden[place];
     if (what === "only") this.hidden = this.hidden.map((_, other) => other !== place);
     if (what === "all") this.hidden = this.hidden.map(() => false);
+    this.standing = "";
     this.redraw();
   }
 
@@ -280,8 +292,8 @@ class CellMap {
     const token = empty ? "" : crypto.randomUUID?.() ?? String(Math.random());
     const kept = empty ? null : bits;
     if (!empty) this.channel.remember(token, bits);
-    this.hear({ chosen: kept });
-    this.channel.tell({ chosen: kept });
+    this.hear({ chosen: kept, token });
+    this.channel.tell({ chosen: kept, token });
     this.component.setTriggerValue("selected", {
       bits: empty ? "" : toBase64(bits),
       n: this.codes.length,
@@ -291,9 +303,11 @@ class CellMap {
     });
   }
 
-  hear({ chosen }) {
+  hear({ chosen, token }) {
     this.chosen = chosen;
-    if (this.codes) this.redraw();
+    if (!this.codes) return;
+    this.standing = this.pictureOf(token);
+    this.redraw();
   }
 
   follow(view) {
