@@ -10,6 +10,7 @@ from pages._markers_enrichment import show_enrichment
 from pages._markers_figures import show_figure_of
 from pages._markers_genes import FOUND, choose_source, spread_over_groups
 from pages._markers_table import show_table
+from pages._methods import methods_and_code
 from pages._names import name_groups
 from pages._show import two_lines
 from pages._waiting import answer, errors_as_text
@@ -49,7 +50,7 @@ def _suggest_names(asked: Asked) -> None:
         "Suggest names for these groups", False, key=f"markers:{asked.dataset.sha256[:10]}:names",
         persist_state="session", help="From marker sets, from a reference dataset, or by CellTypist.",
     ):  # fmt: skip
-        name_groups(asked.dataset, asked.request.grouping)
+        name_groups(asked.dataset, asked.cells)
 
 
 def main() -> None:
@@ -74,6 +75,8 @@ def main() -> None:
     if found is not None:
         with errors_as_text():
             show_enrichment(asked, found.table, cutoffs)
+        with errors_as_text():
+            methods_and_code(dataset, [asked.request], "markers")
         with errors_as_text():
             _suggest_names(asked)
 
