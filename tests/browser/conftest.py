@@ -99,6 +99,15 @@ class Visitor:
             time.sleep(0.7)
             self.page.screenshot(path=self.folder / f"{name}-{width}.png")
 
+    def picture_in_both_themes(self, name: str) -> None:
+        """Keep pictures of the page in the light and in the dark theme."""
+        self.picture(name)
+        self.page.emulate_media(color_scheme="dark")
+        time.sleep(1.0)
+        self.wait()
+        self.picture(f"{name}-dark")
+        self.page.emulate_media(color_scheme="light")
+
     def _note_foreign(self, request: object) -> None:
         url = str(getattr(request, "url", ""))
         if not url.startswith((self.server.url, "data:", "blob:")):

@@ -29,6 +29,7 @@ def built() -> None:
 def test_lasso_legend_and_linked_maps(visitor: Visitor) -> None:
     visitor.visit("/?demo=pbmc3k")
     left, right = maps(visitor, 2)
+    visitor.picture_in_both_themes("29-two-maps")
     assert number(left) == number(right) == 0
     lasso(visitor.page, left, ((0.02, 0.02), (0.3, 0.02), (0.3, 0.98), (0.02, 0.98)))
     some = wait_for_number(right, lambda n: n > 0)
@@ -88,7 +89,7 @@ def test_panels_of_a_split_choose_their_own_cells(visitor: Visitor) -> None:
     visitor.wait()
     assert selected_on_page(visitor) == 700
     assert number(first) == 0
-    visitor.picture("30-split-by-batch")
+    visitor.picture_in_both_themes("30-split-by-batch")
 
 
 @pytest.mark.browser
@@ -103,7 +104,7 @@ def test_two_linked_maps_of_200_000_cells(visitor: Visitor, tmp_path: Path) -> N
     visitor.wait()
     assert selected_on_page(visitor) == chosen == number(left)
     assert 10_000 < chosen < N_MANY
-    visitor.picture("31-200000-cells")
+    visitor.picture_in_both_themes("31-200000-cells")
 
 
 def maps(visitor: Visitor, n_maps: int) -> list[Locator]:
