@@ -10,6 +10,7 @@ import style from "./style.css";
 
 const NARROW = 560; // pixels; below it the legend stands beneath
 const HOVER_MS = 70;
+const DUSK_MS = 400; // until the page itself has changed its theme, and tells the server so
 const REACH = 7; // pixels from the pointer to a cell
 const ICONS = {
   pan: "M12 3v18M3 12h18M9 6l3-3 3 3M9 18l3 3 3-3M6 9l-3 3 3 3M18 9l3 3-3 3",
@@ -72,6 +73,9 @@ class CellMap {
     this.stage.addEventListener("pointerleave", () => this.unpoint());
     this.watcher = new ResizeObserver(() => this.resize());
     this.watcher.observe(this.frame);
+    this.night = window.matchMedia("(prefers-color-scheme: dark)");
+    this.dusk = () => setTimeout(() => this.component?.setTriggerValue("gone", "theme"), DUSK_MS);
+    this.night.addEventListener("change", this.dusk);
   }
 
   tools() {
@@ -497,6 +501,7 @@ class CellMap {
   close() {
     this.version++;
     this.watcher.disconnect();
+    this.night.removeEventListener("change", this.dusk);
     this.channel?.leave();
     this.panels?.leave();
     clearTimeout(this.settling);

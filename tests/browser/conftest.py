@@ -102,11 +102,12 @@ class Visitor:
     def picture_in_both_themes(self, name: str) -> None:
         """Keep pictures of the page in the light and in the dark theme."""
         self.picture(name)
-        self.page.emulate_media(color_scheme="dark")
-        time.sleep(1.0)
-        self.wait()
-        self.picture(f"{name}-dark")
-        self.page.emulate_media(color_scheme="light")
+        for theme in ("dark", "light"):
+            self.page.emulate_media(color_scheme=theme)
+            time.sleep(2.0)
+            self.wait()
+            if theme == "dark":
+                self.picture(f"{name}-dark")
 
     def _note_foreign(self, request: object) -> None:
         url = str(getattr(request, "url", ""))
