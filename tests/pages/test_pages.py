@@ -10,11 +10,10 @@ import pytest
 
 from pages._state import engine
 from scfm_core.analyses.embed_cells import EmbedCells
-from scfm_core.cell_set import CellSet
 from scfm_core.dataset import Dataset, subset_dataset
 from scfm_core.intake import DEMOS
 from scfm_core.registry import find_model
-from tests.pages.conftest import ROOT, choose, settle, texts
+from tests.pages.conftest import ROOT, settle, texts
 
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[0-9]*.py"))
 
