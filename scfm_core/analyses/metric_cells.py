@@ -53,12 +53,15 @@ class Resamples:
         Of each part, ascending.
     scale
         What the spread of a metric over the parts is multiplied with, to be its spread over samples of all cells.
+    steady_scale
+        The same for metrics whose spread does not fall with the number of cells, see `Metric.narrows`.
     unit
         What was drawn, in words.
     """
 
     rows: tuple[NDArray[np.int64], ...]
     scale: float
+    steady_scale: float
     unit: str
 
 
@@ -107,7 +110,8 @@ def random_halves(cells: ScoredCells, donors: NDArray[np.int64] | None, *, n_res
     if donors is not None and n_donors >= LEAST_DONORS:
         n_drawn = n_donors // 2
         parts = tuple(_of_donors(donors, strata, n_drawn, random) for _ in range(n_resamples))
-        return Resamples(parts, np.sqrt(n_drawn / (n_donors - n_drawn)), f"halves of {n_donors} donors")
+        of_donors = float(np.sqrt(n_drawn / (n_donors - n_drawn)))
+        return Resamples(parts, of_donors, of_donors, f"halves of {n_donors} donors")
     n_drawn = min(len(strata) // 2, MOST_RESAMPLED)
     parts = tuple(stratified(strata, n_drawn, random) for _ in range(n_resamples))
     n_all = len(strata)
@@ -115,7 +119,8 @@ def random_halves(cells: ScoredCells, donors: NDArray[np.int64] | None, *, n_res
     scale = np.sqrt(drawn / (n_all - drawn)) if drawn < n_all else np.nan
     within = "label" if cells.batches is None else "label and batch"
     part = "halves" if n_drawn == n_all // 2 else f"parts of {drawn:,}"
-    return Resamples(parts, float(scale), f"{part} of the cells, drawn within {within}{_few_donors(n_donors)}")
+    unit = f"{part} of the cells, drawn within {within}{_few_donors(n_donors)}"
+    return Resamples(parts, float(scale), float(max(scale, 1.0)), unit)
 
 
 def interval(value: float, resampled: NDArray[np.float64], scale: float) -> tuple[float, float]:

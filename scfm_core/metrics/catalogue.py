@@ -17,6 +17,11 @@ class Metric:
         Whether it asks for cell types kept apart, or for batches mixed.
     meaning
         One plain sentence, for a reader who never saw the metric.
+    lowest
+        No value is below.
+    narrows
+        Whether its spread over samples falls with the root of the number of cells. That of clusters hardly does, as
+        another clustering may win; nor does that of a test, whose power grows.
     """
 
     key: str
@@ -25,6 +30,7 @@ class Metric:
     meaning: str
     higher_is_better: bool = True
     lowest: float = 0.0
+    narrows: bool = True
 
 
 def metrics_of(family: Family) -> tuple[Metric, ...]:
@@ -41,20 +47,23 @@ def metrics_of(family: Family) -> tuple[Metric, ...]:
 _PUBLISHED = (
     Metric(
         "avg_bio", "AvgBIO", "biology",
-        "The mean of NMI, ARI and label silhouette: how well cell types stay apart.",
+        "The mean of NMI, ARI and label silhouette: how well cell types stay apart.", narrows=False,
     ),
     Metric(
         "nmi", "NMI", "biology",
-        "How much the clusters tell about the labels, at the resolution that tells most.",
+        "How much the clusters tell about the labels, at the resolution that tells most.", narrows=False,
     ),
-    Metric("ari", "ARI", "biology", "How often clusters and labels agree on pairs of cells; 0 is chance.", lowest=-0.5),
+    Metric(
+        "ari", "ARI", "biology",
+        "How often clusters and labels agree on pairs of cells; 0 is chance.", lowest=-0.5, narrows=False,
+    ),
     Metric(
         "asw_label", "Label silhouette", "biology",
         "Whether cells lie nearer to their own label than to the next; 0.5 is no difference.",
     ),
     Metric(
         "isolated_f1", "Isolated labels, F1", "biology",
-        "How well a cluster picks out the labels that stand in the fewest batches.",
+        "How well a cluster picks out the labels that stand in the fewest batches.", narrows=False,
     ),
     Metric(
         "isolated_asw", "Isolated labels, silhouette", "biology",
@@ -90,7 +99,7 @@ _PUBLISHED = (
     ),
     Metric(
         "kbet", "kBET", "batch",
-        "Which share of cells has neighbours from all batches in due proportion, within labels.",
+        "Which share of cells has neighbours from all batches in due proportion, within labels.", narrows=False,
     ),
 )  # fmt: skip
 
@@ -101,19 +110,19 @@ _LIBRARY = (
     ),
     Metric(
         "leiden_nmi", "Leiden NMI", "biology",
-        "How much Leiden clusters tell about the labels, at the resolution that tells most.",
+        "How much Leiden clusters tell about the labels, at the resolution that tells most.", narrows=False,
     ),
     Metric(
         "leiden_ari", "Leiden ARI", "biology",
-        "How often Leiden clusters and labels agree on pairs of cells; 0 is chance.",
+        "How often Leiden clusters and labels agree on pairs of cells; 0 is chance.", lowest=-0.5, narrows=False,
     ),
     Metric(
         "kmeans_nmi", "KMeans NMI", "biology",
-        "How much as many k-means clusters as there are labels tell about the labels.",
+        "How much as many k-means clusters as there are labels tell about the labels.", narrows=False,
     ),
     Metric(
         "kmeans_ari", "KMeans ARI", "biology",
-        "How often k-means clusters and labels agree on pairs of cells; 0 is chance.",
+        "How often k-means clusters and labels agree on pairs of cells; 0 is chance.", lowest=-0.5, narrows=False,
     ),
     Metric(
         "isolated_labels", "Isolated labels", "biology",
@@ -145,6 +154,6 @@ _LIBRARY = (
     ),
     Metric(
         "kbet", "kBET", "batch",
-        "Which share of cells has neighbours from all batches in due proportion, within labels.",
+        "Which share of cells has neighbours from all batches in due proportion, within labels.", narrows=False,
     ),
 )  # fmt: skip
