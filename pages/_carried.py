@@ -84,6 +84,10 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
         *_choices("truth", "way", "networks", "model", "column", "control*", "replicates*"),
         *_numbers("truth", seed=_SEED, crispr_seed=_SEED, cells=(10, 500)),
     ),
+    "Report card": (
+        Field("card-panel", "card-panel"), *_choices("card", "label", "batch", "models", "family", "donors"),
+        *_numbers("card", resamples=(5, 1000), seed=_SEED, seeds=(1, 5), neighbors=(5, 100)),
+    ),
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ _NEXT = {
     "Embedding": ("UMAP", "pages/3_UMAP.py"),
     "UMAP": ("Markers", "pages/4_Markers.py"),
     "Markers": ("Perturbation", "pages/5_Perturbation.py"),
+    "Perturbation": ("Report card", "pages/6_Report_card.py"),
 }
 _framed = ContextVar("framed", default=False)
 
@@ -76,7 +77,7 @@ def run_app() -> None:
     st.logo(str(asset(f"logo-{theme()}.svg")), size="large", icon_image=str(asset("logo-mark.svg")))
     st.html(asset("style.css"))
     files = sorted((root() / "pages").glob("[0-9]*.py"))
-    pages = {file.stem.split("_", 1)[1]: st.Page(file) for file in files}
+    pages = {file.stem.split("_", 1)[1].replace("_", " "): st.Page(file) for file in files}
     page = st.navigation(list(pages.values()))
     thread = st.sidebar.container()
     token = _framed.set(True)

@@ -41,6 +41,9 @@ _ASKED = {
     "EmbedGenes": "Gene vectors",
     "ReadAttention": "Attention",
     "ReadExpression": "Reading genes",
+    "ScoreEmbedding": "Scores of an embedding",
+    "CompareModels": "Report card",
+    "DescribeBatches": "Batches in the data",
 }
 
 

@@ -1,7 +1,7 @@
 """How do batches show in the data itself, before any model: what explains the variance, and what is confounded?"""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from scfm_core.analyses.batch_tables import COMPOSITION, EXPLAINED, associations
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.find_neighbors import placed_cells
 from scfm_core.analyses.grouping import ByColumn, Grouping, group_codes
+from scfm_core.dataset import Dataset
 from scfm_core.errors import RequestError
 from scfm_core.request import Context, Request
 
@@ -101,3 +102,16 @@ class DescribeBatches(Request[BatchStructure]):
         if self.batches is not None and named is not None:
             composition = composition_table(group_codes(context, dataset, self.batches), named)
         return BatchStructure(explained.reset_index(drop=True), associations_of(codes), composition)
+
+
+def columns_of_groups(dataset: Dataset, *, most_groups: int = 60, most_columns: int = 20) -> tuple[str, ...]:
+    """Return the columns of the cell table that part the cells into groups, those with a role first."""
+    table = dataset.cells()
+    with_role = [column for column in dataset.roles.values() if column in table]
+    found = [name for name in dict.fromkeys([*with_role, *table.columns]) if _parts(table[name], most_groups)]
+    return tuple(found[:most_columns])
+
+
+def _parts(column: "pd.Series[Any]", most_groups: int) -> bool:
+    named = isinstance(column.dtype, pd.CategoricalDtype) or not pd.api.types.is_float_dtype(column)
+    return named and _LEAST_GROUPS <= column.nunique() <= min(most_groups, len(column) // 2)

@@ -11,6 +11,7 @@ ASSOCIATIONS = ("first", "second", "n_first", "n_second", "n_cells", "cramers_v"
 COMPOSITION = ("batch", "label", "n_cells", "n_batch", "n_label", "share_of_batch", "share_of_label")
 SAME, STRONG, SOME = 0.99, 0.5, 0.1
 _LEAST_GROUPS = 2
+_ROUNDING = 1e-9
 Codes = NDArray[np.integer[Any]]
 
 
@@ -34,7 +35,7 @@ def variance_between(points: NDArray[np.float64], codes: Codes) -> float:
     total = float((centred**2).sum())
     if total <= 0:
         return float("nan")
-    return 1.0 - float((_within(centred, codes) ** 2).sum()) / total
+    return _share(float((_within(centred, codes) ** 2).sum()), total)
 
 
 def cramers_v(first: Codes, second: Codes) -> float:
@@ -148,7 +149,13 @@ def _explained_within(points: NDArray[np.float64], codes: Codes, kinds: Codes) -
     left = _within(points - points.mean(axis=0), kinds)
     total = float((left**2).sum())
     pairs = np.asarray(kinds, dtype=np.int64) * (int(codes.max()) + 1) + codes
-    return 1.0 - float((_within(left, pairs) ** 2).sum()) / total if total > 0 else float("nan")
+    return _share(float((_within(left, pairs) ** 2).sum()), total) if total > 0 else float("nan")
+
+
+def _share(left: float, total: float) -> float:
+    """Return the share of a sum of squares that is explained; what rounding leaves is none."""
+    explained = 1.0 - left / total
+    return explained if explained > _ROUNDING else 0.0
 
 
 def _within(points: NDArray[np.float64], codes: Codes) -> NDArray[np.float64]:

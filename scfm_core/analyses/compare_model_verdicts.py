@@ -121,7 +121,7 @@ worse than PCA (0.410 against 0.520).
     why = ""
     if open_:
         why = (
-            " The intervals overlap and these cells cannot tell: more cells, or another sample, may."
+            " The interval of the difference includes 0, so these cells cannot tell; more cells may."
             if all(known(one.low) for one in open_)
             else " Without an interval nothing can be told from the numbers."
         )

@@ -13,8 +13,8 @@ from scfm_core import __version__
 from scfm_core.errors import ScfmError
 
 COMMANDS = (
-    "serve", "info", "qc", "models", "weights", "embed", "attention", "umap", "markers", "name", "perturb", "screen",
-    "validate", "export", "pretrain",
+    "serve", "info", "qc", "models", "weights", "embed", "attention", "umap", "markers", "name", "benchmark",
+    "perturb", "screen", "validate", "export", "pretrain",
 )  # fmt: skip
 INTERRUPTED = 130
 _STOPPED = "stopped. Finished chunks are kept; the same command goes on from there."

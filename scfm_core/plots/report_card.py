@@ -23,8 +23,8 @@ from scfm_core.plots.figure import (
 
 RANDOM, PCA = "random", "pca"
 CARD_CAVEAT = (
-    "Intervals are over cells of this dataset, with the clustering as it is: another sample, another donor or another "
-    "seed may order the candidates otherwise. A score is no biology: it asks for labels that somebody gave."
+    "Intervals are over the cells, or from six on the donors, of this dataset, not over seeds or samples: new ones may "
+    "order the candidates otherwise. A score is no biology: it asks for labels that somebody gave."
 )
 
 
@@ -58,8 +58,9 @@ def report_card(table: pd.DataFrame, metrics: tuple[str, ...]) -> Figure:
         columns=len(panels),
         title=f"{one_line(first['metric_title'].iloc[0])} of {len(models)} candidates, from "
         f"{plain_number(first['value'].max())} to {plain_number(first['value'].min())}{beside} (n = {n_cells} cells)",
-        caption="One bar for each candidate, the best first; lines are 95 % bootstrap intervals over cells. Dashed: "
-        "PCA, the yardstick. Random numbers are the honest zero. Baselines stand beside the models at equal size.",
+        caption="One bar for each candidate, the best first; lines are 95 % intervals over random halves of the "
+        "cells. Dashed: PCA, the yardstick. Random numbers are the honest zero. Baselines stand beside the models at "
+        "equal size.",
         caveat=CARD_CAVEAT,
         width_mm=183.0 if len(panels) > 1 else 130.0,
         height_mm=float(np.clip(34 + 8 * len(models), 60, 220)),

@@ -21,7 +21,7 @@ from scfm_core.plots.cell_map import (
 from scfm_core.plots.figure import NO_VALUE, Axis, Figure, FloatArray, Panel, grouped_number, one_line
 
 MOST_MAPS = 12
-_WIDTH_MM, _LEGEND_MM = 183.0, 38.0
+_WIDTH_MM = 183.0
 
 
 def candidate_maps(
@@ -81,7 +81,8 @@ def candidate_maps(
         caption=_caption(name, n_drawn, n_cells, len(maps) - len(shown)),
         caveat=f"{MAP_CAVEAT.format(method=name)} Judge by the scores: they are taken in the vectors, not on the maps.",
         width_mm=_WIDTH_MM,
-        height_mm=float(np.clip(n_rows * ((_WIDTH_MM - _LEGEND_MM) / columns + 8) + 14, 60, 290)),
+        height_mm=float(np.clip(n_rows * (_WIDTH_MM / columns + 4) + 30, 60, 290)),
+        legend="below",
         legend_title=colours.legend_title,
     )
 

@@ -19,7 +19,7 @@ from scfm_core.plots.figure import (
 )
 from scfm_core.plots.report_card import CARD_CAVEAT, PCA, model_colours, score_words
 
-_COLUMNS = 3
+_COLUMNS = 2
 _WIDTH_MM = 183.0
 _PALE = "#BDBDBD"
 
@@ -54,11 +54,12 @@ def metric_panels(table: pd.DataFrame, about: str) -> Figure:
         columns=columns,
         title=f"How well {what}: {len(metrics)} metrics of {len(models)} candidates "
         f"(n = {grouped_number(rows['n_cells'].max())} cells)",
-        caption="Each panel is one metric, with an arrow to its good end; points are candidates, lines their 95 % "
-        "bootstrap intervals over cells. Dashed: PCA. Panels have axes of their own, so that small differences show.",
+        caption="Each panel is one metric, a score between 0 and 1 with an arrow to its good end; points are "
+        "candidates, lines their 95 % intervals over random halves of the cells. Dashed: PCA. Panels have axes of "
+        "their own, so that small differences show.",
         caveat=CARD_CAVEAT,
         width_mm=_WIDTH_MM,
-        height_mm=float(np.clip(24 + n_rows * (17 + 5.4 * len(models)), 60, 290)),
+        height_mm=float(np.clip(24 + n_rows * (18 + 5.4 * len(models)), 60, 290)),
     )
 
 

@@ -1,5 +1,7 @@
 """Biology against batches: each candidate as a point with its intervals, PCA and random numbers among them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -23,6 +25,7 @@ from scfm_core.plots.figure import (
 from scfm_core.plots.labels import name_points
 from scfm_core.plots.report_card import CARD_CAVEAT, PCA, model_colours
 
+_ABOVE_LINE = 9.0  # pixels, so that an interval does not strike a name out
 _SYMBOLS: tuple[Symbol, ...] = ("circle", "diamond", "square", "triangle")
 
 
@@ -56,7 +59,9 @@ def biology_against_batch(table: pd.DataFrame, biology: str, batch: str) -> Figu
         marks += _candidate(across.loc[name], up.loc[name], colours, symbol=_SYMBOLS[place % len(_SYMBOLS)])
     x, y = across["value"].to_numpy(dtype=np.float64), up["value"].to_numpy(dtype=np.float64)
     names = [one_line(title, longest=24) for title in up["title"]]
-    marks += name_points(names, x, y, chosen=np.ones(len(both), dtype=bool), limits=limits, n_labels=len(both))
+    every = np.ones(len(both), dtype=bool)
+    notes = name_points(names, x, y, chosen=every, limits=limits, n_labels=len(both))
+    marks += [replace(note, shift=(note.shift[0], note.shift[1] or _ABOVE_LINE)) for note in notes]
     titles = [one_line(side["metric_title"].iloc[0]) for side in (up, across)]
     n_cells = grouped_number(up["n_cells"].max())
     return Figure(
@@ -68,9 +73,9 @@ def biology_against_batch(table: pd.DataFrame, biology: str, batch: str) -> Figu
             ),
         ),
         title=f"{titles[0]} against {titles[1]} for {len(both)} candidates (n = {n_cells} cells)",
-        caption="Each point is one candidate; lines are its 95 % bootstrap intervals over cells. Dashed lines pass "
-        "through PCA: up and to the right of them is better at both. Random numbers mix batches perfectly and keep no "
-        "cell type apart.",
+        caption="Each point is one candidate; lines are its 95 % intervals over random halves of the cells. "
+        "Dashed lines pass through PCA: up and to the right of them is better at both. Random numbers know of no cell "
+        "type and of no batch: they are the honest zero of both scores.",
         caveat=CARD_CAVEAT,
         width_mm=130.0,
         height_mm=105.0,

@@ -8,10 +8,11 @@ from scfm_core.errors import RequestError
 from scfm_core.plots.figure import Bars, HeatMap, Intervals, Points, Rule, Segments
 from scfm_core.plots.report_card import model_colours, of_metric, report_card
 from scfm_core.plots.report_card_batches import batch_composition, variance_by_column
+from scfm_core.plots.report_card_labels import labels_told
 from scfm_core.plots.report_card_maps import candidate_maps
 from scfm_core.plots.report_card_metrics import metric_panels
 from scfm_core.plots.report_card_scatter import biology_against_batch
-from tests.plots.card_figures import MODELS, composition, explained, score_table
+from tests.plots.card_figures import MODELS, composition, explained, score_table, transfer
 
 TABLE = score_table()
 
@@ -112,3 +113,16 @@ def test_variance_and_composition_equal_the_tables():
     np.testing.assert_allclose(heat.colour.values.sum(axis=0), 100)
     with pytest.raises(RequestError, match="Choose a batch"):
         batch_composition(composition().iloc[:0], batches="batch", labels="kind")
+
+
+def test_rare_labels_stand_first_on_lines_of_their_own():
+    figure = labels_told(transfer(), folds="the other batches")
+    names = [name for _, name in figure.panels[0].y.ticks]
+    assert names == ["all (n = 589)", "rare: Megakaryocyte (n = 9)", "B (n = 80)", "T (n = 500)"]
+    pca, random = marks(figure.panels[0], Points)
+    np.testing.assert_allclose(pca.x, 90)
+    np.testing.assert_allclose(random.x, 30)
+    assert sorted(np.rint(pca.y)) == [0, 1, 2, 3]
+    assert not set(pca.y) & set(random.y)
+    with pytest.raises(RequestError, match="found none"):
+        labels_told(transfer().iloc[:0], folds="five random parts")

@@ -42,6 +42,8 @@ _SPECIAL: dict[tuple[str, str], Any] = {
     ("ValidateOnCrispr", "control"): "CD4 T naive",
     ("ValidateOnCrispr", "replicate_column"): None,
     ("CompareDonors", "batch_column"): "batch",
+    ("CompareModels", "models"): lambda dataset: (EmbedCells(dataset, find_model("scfm-mini")),),
+    ("CompareModels", "families"): ("published",),
 }
 _OTHER = {("MatchCells", "reference")}
 _BY_NAME: dict[str, Any] = {
