@@ -20,17 +20,23 @@ def opened():
     return dataset, np.load(os.environ["BENCH_PLACES"]), dataset.cells()
 
 
-dataset, places, cells = opened()
-choice = st.selectbox("Colour", ["cell_type", "batch", "a gene"])
-figure = go.Figure(layout={"height": 600, "uirevision": "same"})
-if choice == "a gene":
-    values = log_expression(dataset, os.environ["BENCH_GENE"])
-    marker = {"size": 2, "color": values, "colorscale": "Purples"}
-    figure.add_scattergl(x=places[:, 0], y=places[:, 1], mode="markers", marker=marker)
-else:
-    codes = cells[choice].cat.codes.to_numpy()
-    for code, name in enumerate(cells[choice].cat.categories):
-        own = places[codes == code]
-        figure.add_scattergl(x=own[:, 0], y=own[:, 1], mode="markers", marker={"size": 2}, name=str(name))
-event = st.plotly_chart(figure, key="map", on_select="rerun", selection_mode=("lasso", "box"))
-st.text(f"DONE {choice} {len(event.selection.points)} selected")
+def main():
+    """Draw the page."""
+    dataset, places, cells = opened()
+    choice = st.selectbox("Colour", ["cell_type", "batch", "a gene"])
+    figure = go.Figure(layout={"height": 600, "uirevision": "same"})
+    if choice == "a gene":
+        values = log_expression(dataset, os.environ["BENCH_GENE"])
+        marker = {"size": 2, "color": values, "colorscale": "Purples"}
+        figure.add_scattergl(x=places[:, 0], y=places[:, 1], mode="markers", marker=marker)
+    else:
+        codes = cells[choice].cat.codes.to_numpy()
+        for code, name in enumerate(cells[choice].cat.categories):
+            own = places[codes == code]
+            figure.add_scattergl(x=own[:, 0], y=own[:, 1], mode="markers", marker={"size": 2}, name=str(name))
+    event = st.plotly_chart(figure, key="map", on_select="rerun", selection_mode=("lasso", "box"))
+    st.text(f"DONE {choice} {len(event.selection.points)} selected")
+
+
+if __name__ == "__main__":  # Streamlit runs a page under this name
+    main()
