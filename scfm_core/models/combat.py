@@ -48,16 +48,15 @@ def embed_corrected(dataset: Dataset, column: str) -> dict[str, NDArray[np.gener
         )
         raise DatasetError(msg, "too-many-cells")
     found = find_variable_genes(dataset, needed_by=f"{TITLE} needs")
-    labels = batches.labels[found.cells]
-    names, sizes = np.unique(labels, return_counts=True)
-    if len(names) < 2 or sizes.min() < 2:
+    sizes = np.bincount(batches.codes[found.cells], minlength=len(batches.names))
+    if sizes.min() < 2:
         msg = (
             f"{TITLE} estimates how much each gene varies within each batch, so every batch needs at least two cells "
-            f"that express variable genes; {str(names[sizes.argmin()])!r} of {column!r} has {sizes.min()}, in "
-            f"{len(names)} of {len(batches.names)} batches. Choose another column, or leave the small batches out."
+            f"that express variable genes; {batches.names[sizes.argmin()]!r} of {column!r} has {sizes.min()}. Choose "
+            "another column, or leave the small batches out."
         )
         raise RequestError(msg, "batch-too-small")
-    values = corrected(found.values.toarray(), labels)
+    values = corrected(found.values.toarray(), batches.labels[found.cells])
     mean = values.mean(axis=0)
     axes = principal_axes(values, mean, min(N_COMPONENTS, len(values) - 1, values.shape[1]))
     points = np.full((dataset.n_cells, axes.shape[1]), np.nan, dtype=np.float32)
