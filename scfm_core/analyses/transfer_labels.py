@@ -93,46 +93,52 @@ class TransferLabels(Request[LabelTransfer]):
     def run(self, context: Context) -> LabelTransfer:
         """See `Request.run`."""
         points = np.asarray(context.compute(self.embedding).points)
-        names, labels = group_codes(context, self.embedding.dataset, self.labels)
-        fold_names, folds = self._folds(context, labels.astype(np.int64))
-        usable = np.flatnonzero((labels >= 0) & (folds >= 0) & np.isfinite(points).all(axis=1))
-        labels = labels[usable].astype(np.int64)
-        drawn = stratified(strata_of(labels, folds[usable]), MOST_CELLS, np.random.default_rng(self.seed))
-        asked, labels = usable[drawn], labels[drawn]
-        self._check(labels, folds[asked])
+        names, codes = group_codes(context, self.embedding.dataset, self.labels)
+        every = np.asarray(codes, dtype=np.int64)
+        fold_names, of_cells = self._folds(context, every)
+        usable = np.flatnonzero((every >= 0) & (of_cells >= 0) & np.isfinite(points).all(axis=1))
+        strata = strata_of(every[usable], of_cells[usable])
+        asked = usable[stratified(strata, MOST_CELLS, np.random.default_rng(self.seed))]
+        labels, folds = every[asked], of_cells[asked]
+        self._check(labels, folds)
         vectors = comparable(points[asked], default_metric(self.embedding.model))
-        numbers = np.unique(folds[asked])
-        vote = partial(
-            _vote_on, vectors, labels, folds[asked], n_neighbors=self.n_neighbors, min_agreement=self.min_agreement
-        )
-        sizes = [int((folds[asked] == one).sum()) for one in numbers]
-        step = f"Labelling cells by their neighbours in {self.embedding.model.title}"
-        parts = list(context.map(vote, numbers.tolist(), step=step, sizes=sizes))
-        given, n_voting = np.full(len(labels), UNKNOWN), np.zeros(len(labels), dtype=np.int64)
-        for one, part in zip(numbers, parts, strict=True):
-            mine = folds[asked] == one
-            given[mine], n_voting[mine] = part["given"], part["n_voting"]
+        given, n_voting = self._votes(context, vectors, labels, folds)
         known = n_voting > 0
-        table = recall_table(names, labels, given, known=known, folds=folds[asked])
+        table = recall_table(names, labels, given, known=known, folds=folds)
         return LabelTransfer(
             table=table,
             confusion=confusion_table(names, labels, given),
-            folds=fold_table(fold_names, labels, given, known=known, folds=folds[asked]),
+            folds=fold_table(fold_names, labels, given, known=known, folds=folds),
             mean_recall=float(table.loc[table["label"] != ALL, "recall"].mean()),
             remarks=(
-                *self._remarks(len(numbers), n_asked=len(asked), n_usable=len(usable)),
+                *self._remarks(len(np.unique(folds)), n_asked=len(asked), n_usable=len(usable)),
                 *self._of_rare(names, labels, n_voting),
             ),
         )
 
+    def _votes(
+        self, context: Context, vectors: NDArray[np.float32], labels: NDArray[np.int64], folds: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the label that each cell gets, and how many cells of its own label could vote."""
+        numbers = np.unique(folds)
+        vote = partial(_vote_on, vectors, labels, folds, n_neighbors=self.n_neighbors, min_agreement=self.min_agreement)
+        sizes = [int((folds == one).sum()) for one in numbers]
+        step = f"Labelling cells by their neighbours in {self.embedding.model.title}"
+        parts = list(context.map(vote, numbers.tolist(), step=step, sizes=sizes))
+        given, n_voting = np.full(len(labels), UNKNOWN, dtype=np.int64), np.zeros(len(labels), dtype=np.int64)
+        for one, part in zip(numbers, parts, strict=True):
+            mine = folds == one
+            given[mine], n_voting[mine] = part["given"], part["n_voting"]
+        return given, n_voting
+
     def _folds(self, context: Context, labels: NDArray[np.int64]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
         if self.folds is not None:
             names, codes = group_codes(context, self.embedding.dataset, self.folds)
-            return names, codes.astype(np.int64)
+            return names, np.asarray(codes, dtype=np.int64)
         order = np.random.default_rng(self.seed).permutation(len(labels))
-        codes = np.empty(len(labels), dtype=np.int64)
-        codes[order[np.argsort(labels[order], kind="stable")]] = np.arange(len(labels)) % N_RANDOM_FOLDS
-        return tuple(f"part {number + 1}" for number in range(N_RANDOM_FOLDS)), codes
+        parts = np.empty(len(labels), dtype=np.int64)
+        parts[order[np.argsort(labels[order], kind="stable")]] = np.arange(len(labels)) % N_RANDOM_FOLDS
+        return tuple(f"part {number + 1}" for number in range(N_RANDOM_FOLDS)), parts
 
     def _check(self, labels: NDArray[np.int64], folds: NDArray[np.int64]) -> None:
         n_labels, n_folds = len(np.unique(labels)), len(np.unique(folds))

@@ -73,7 +73,7 @@ def test_shuffled_labels_are_found_as_often_as_by_chance(transfer) -> None:
 def test_batches_are_labelled_by_the_other_batches(transfer) -> None:
     labels, batches = types(), np.array(["one", "two"])[np.arange(N_CELLS) % 2]
     shifted, two = apart(labels), batches == "two"
-    shifted[two] = np.roll(shifted[two], 1, axis=1) + 500 * np.eye(8)[7]  # far away, and each type in another's direction
+    shifted[two] = np.roll(shifted[two], 1, axis=1) + 500 * np.eye(8)[7]  # far away, types elsewhere
     within, across = transfer(shifted, labels), transfer(shifted, labels, batches)
     assert within.table.set_index("label").loc[ALL, "recall"] > 0.97
     assert across.table.set_index("label").loc[ALL, "recall"] < 0.5
