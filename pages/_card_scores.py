@@ -10,6 +10,7 @@ from pages._card_asking import Asked
 from pages._show import HALF, TableFile, downloads, draw, provenance, say
 from pages._waiting import errors_as_text
 from pages._words import cells_of, file_stem, plain
+from scfm_core.analyses.batch_structure import condition_caution
 from scfm_core.analyses.compare_model_tables import SUMMARIES, metrics_by_candidate
 from scfm_core.analyses.compare_model_verdicts import MARGIN
 from scfm_core.analyses.compare_models import ModelComparison
@@ -37,6 +38,9 @@ def show_verdict(found: ModelComparison, asked: Asked, *, unfinished: int) -> No
         st.markdown(plain(first["reason"], longest=1200))
         lines = "\n".join(f"- {plain(one, longest=600)}" for one in found.verdicts["sentence"])
         st.markdown(lines or "Choose a model to be judged.")
+        caution = condition_caution(asked.question.dataset, asked.batch)
+        if caution:
+            st.warning(plain(caution, longest=600), icon=":material/warning:")
         for row in found.trap.to_dict("records"):
             words = plain(f"{row['reason']} {row['consequence']}", longest=900)
             if row["verdict"] in ("yes", "likely"):

@@ -6,7 +6,15 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from scfm_core.analyses.batch_tables import COMPOSITION, EXPLAINED, associations_of, composition_table, explained_row
+from scfm_core.analyses.batch_tables import (
+    COMPOSITION,
+    EXPLAINED,
+    STRONG,
+    associations_of,
+    composition_table,
+    cramers_v,
+    explained_row,
+)
 from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.analyses.find_neighbors import placed_cells
 from scfm_core.analyses.grouping import ByColumn, Grouping, group_codes
@@ -102,6 +110,33 @@ class DescribeBatches(Request[BatchStructure]):
         if self.batches is not None and named is not None:
             composition = composition_table(group_codes(context, dataset, self.batches), named)
         return BatchStructure(explained.reset_index(drop=True), associations_of(codes), composition)
+
+
+def condition_caution(dataset: Dataset, batch: str) -> str:
+    """Say where mixing the batches would mix a condition too; empty where no condition is known, or it would not.
+
+    Parameters
+    ----------
+    batch
+        Column of the batches; empty for none.
+    """
+    condition = dataset.roles.get("condition", "")
+    if not batch or not condition or {batch, condition} - set(dataset.cell_columns):
+        return ""
+    if batch == condition:
+        return (
+            f"The batches are the groups of {batch}, a condition: an embedding that mixes them hides what the "
+            "condition does to cells. Take one that mixes them only to name cells, not to compare conditions."
+        )
+    codes = [pd.factorize(dataset.cell_column(name))[0] for name in (batch, condition)]
+    known = (codes[0] >= 0) & (codes[1] >= 0)
+    value = cramers_v(codes[0][known], codes[1][known])
+    if not value >= STRONG:
+        return ""
+    return (
+        f"{batch} and {condition} go together (Cramer's V {value:.2f}): mixing the batches mixes the conditions too, "
+        "and what remains of their difference says little."
+    )
 
 
 def columns_of_groups(dataset: Dataset, *, most_groups: int = 60, most_columns: int = 20) -> tuple[str, ...]:

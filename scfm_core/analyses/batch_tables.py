@@ -60,6 +60,8 @@ def cramers_v(first: Codes, second: Codes) -> float:
     table = np.bincount(rows * n_columns + columns, minlength=n_rows * n_columns).reshape(n_rows, n_columns)
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / n_cells
     phi2 = float(((table - expected) ** 2 / expected).sum()) / n_cells
+    if phi2 >= min(n_rows, n_columns) - 1 - _ROUNDING:
+        return 1.0  # one tells the other exactly, however few the cells
     bias = (n_rows - 1) * (n_columns - 1) / (n_cells - 1)
     least = min(n - (n - 1) ** 2 / (n_cells - 1) for n in (n_rows, n_columns)) - 1
     if least <= 0:

@@ -158,6 +158,7 @@ class Benchmark:
 
     def _structure(self, question: CompareModels) -> tuple[DescribeBatches | None, BatchStructure | None]:
         named = [self.options[name] for name in ("batch", "label") if self.options[name]]
+        named = [name for name in named if self.dataset.cell_column(name).nunique() > 1]
         columns = tuple(dict.fromkeys([*named, *columns_of_groups(self.dataset)]))
         asked = DescribeBatches(question.candidates[0], columns, question.labels, question.batches)
         try:

@@ -40,7 +40,8 @@ def write_folder(out: Path, card: Card) -> list[str]:
         if figure is not None:
             (out / FIGURES / f"{drawing.name}.svg").write_bytes(album.svgs.get(drawing.name) or to_svg(figure))
             written.append(f"{FIGURES}/{drawing.name}.svg")
-    (out / "report.json").write_text(json.dumps(plain(summary_of(card)), indent=1, allow_nan=False))
+    summary = {**summary_of(card), "files": written}
+    (out / "report.json").write_text(json.dumps(plain(summary), indent=1, allow_nan=False))
     return written
 
 

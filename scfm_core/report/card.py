@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from scfm_core.analyses.batch_structure import BatchStructure, DescribeBatches
+from scfm_core.analyses.batch_structure import BatchStructure, DescribeBatches, condition_caution
 from scfm_core.analyses.compare_model_tables import SUMMARIES
 from scfm_core.analyses.compare_models import CompareModels, ModelComparison
 from scfm_core.analyses.perturbation_phrases import three_digits
@@ -112,6 +112,8 @@ def summary_words(card: Card) -> str:
         said = card.comparison.recommendation
         for one in said[said["family"] == family].to_dict("records"):
             lines.append(f"  {one['sentence']} {one['reason']}")
+    caution = condition_caution(card.question.dataset, card.batches)
+    lines += [caution] if caution else []
     lines += [f"Labels from PCA: {row['verdict']}. {row['reason']} {row['consequence']}" for row in _trap_rows(card)]
     return "\n".join([*lines, *(f"{title} could not be scored: {why}" for title, why in card.failed)])
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
+from scfm_core.analyses.batch_structure import condition_caution
 from scfm_core.analyses.compare_model_tables import metrics_by_candidate
 from scfm_core.analyses.export_dataset import versions
 from scfm_core.analyses.perturbation_phrases import short
@@ -65,6 +66,8 @@ def _verdicts(card: Card) -> Markup:
                 class_="card",
             )
         )  # fmt: skip
+    caution = condition_caution(card.question.dataset, card.batches)
+    parts += [tag("p", caution, class_="warning")] if caution else []
     for row in card.comparison.trap.to_dict("records"):
         doubted = row["verdict"] in ("yes", "likely")
         words = f"Do the labels come from a PCA of these cells? {row['verdict']}. {row['reason']} {row['consequence']}"

@@ -6,7 +6,7 @@ import pytest
 from scipy.sparse import csr_matrix
 from scipy.stats.contingency import association
 
-from scfm_core.analyses.batch_structure import DescribeBatches
+from scfm_core.analyses.batch_structure import DescribeBatches, columns_of_groups, condition_caution
 from scfm_core.analyses.batch_tables import (
     associations_of,
     composition_table,
@@ -81,6 +81,25 @@ def test_composition_counts_every_cell_once():
     assert set(table["batch"]) == {"a", "b"}, "a batch without a cell has no row"
     np.testing.assert_allclose(table.groupby("batch")["share_of_batch"].sum(), 1)
     np.testing.assert_allclose(table.groupby("label")["share_of_label"].sum(), 1)
+
+
+def test_a_condition_among_the_batches_is_told(tmp_path, random):
+    cells = pd.DataFrame(
+        {"condition": np.repeat(["ctrl", "stim"], 30), "run": np.repeat(["r1", "r2", "r3", "r4"], 15),
+         "lane": np.tile(["l1", "l2"], 30)},
+        index=[f"cell {number}" for number in range(60)],
+    )  # fmt: skip
+    new = NewDataset(
+        matrix=csr_matrix(random.poisson(1.0, (60, 5))), gene_ids=tuple("abcde"), gene_symbols=tuple("ABCDE"),
+        cells=cells, organism="unknown", roles={"condition": "condition"},
+    )  # fmt: skip
+    dataset = write_dataset(tmp_path / "conditions", new)
+    assert "hides what the condition does" in condition_caution(dataset, "condition")
+    assert condition_caution(dataset, "run").startswith("run and condition go together (Cramer's V 1.00)")
+    assert condition_caution(dataset, "lane") == ""
+    assert condition_caution(dataset, "") == ""
+    assert set(columns_of_groups(dataset)) == {"condition", "run", "lane"}
+    assert columns_of_groups(dataset)[0] == "condition", "columns with a role come first"
 
 
 def test_the_question_finds_a_planted_batch(engine, tmp_path, random):
