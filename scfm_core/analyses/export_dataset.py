@@ -42,7 +42,10 @@ TRAVELLING: tuple[type[Request[Any]], ...] = (
     FindMarkers,
     PerturbGenes,
 )
-_PACKAGES = ("numpy", "scipy", "pandas", "anndata", "scanpy", "scikit-learn", "umap-learn", "igraph", "torch")
+_PACKAGES = (
+    "numpy", "scipy", "pandas", "anndata", "scanpy", "scikit-learn", "umap-learn", "igraph", "torch", "harmonypy",
+    "scvi-tools",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

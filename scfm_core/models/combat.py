@@ -17,7 +17,7 @@ from scfm_core.workers import Workers
 
 TITLE = "ComBat"
 N_COMPONENTS = 50
-MOST_CELLS = 200_000  # a dense table of 2,000 genes, several times over: about 100 kB per cell
+MOST_CELLS = 100_000  # a dense table of 2,000 genes, several times over: about 100 kB per cell, as measured
 
 
 def embed_corrected(dataset: Dataset, column: str) -> dict[str, NDArray[np.generic]]:
