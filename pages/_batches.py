@@ -40,7 +40,7 @@ def batch_words(dataset: Dataset, spec: ModelSpec) -> str:
     if not spec.needs_batch:
         return ""
     column = chosen_batch(dataset)
-    return f"Corrected for the batches in {plain(column)}." if column else "No column with batches is chosen."
+    return f"Corrected for batches, column \"{plain(column)}\"." if column else "No column with batches is chosen."
 
 
 def _key(dataset: Dataset) -> str:

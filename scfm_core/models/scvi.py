@@ -5,7 +5,7 @@ on where it stood, and draws the same numbers however it was cut.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -265,17 +265,6 @@ def _pieces(n_cells: int, n_epochs: int) -> list[tuple[int, int]]:
 
 
 def _place(task: CellsToPlace, workers: Workers) -> PlacedCells:
-    return place_trained(task, workers, n_epochs_for)
-
-
-def place_trained(task: CellsToPlace, workers: Workers, n_epochs_of: Callable[[int], int]) -> PlacedCells:
-    """Train on all cells of a dataset, as often as ``n_epochs_of`` their number says, and return their vectors.
-
-    Raises
-    ------
-    RequestError, DatasetError
-        If there are no batches, or fewer than 16 cells.
-    """
     dataset, seed = task.dataset, task.options.seed
     batches = read_batches(dataset, task.options.batch, needed_by=TITLE)
     found = workers.call(partial(_choose, dataset), step=f"Choosing genes for {TITLE}")
@@ -288,7 +277,7 @@ def place_trained(task: CellsToPlace, workers: Workers, n_epochs_of: Callable[[i
         raise DatasetError(msg, "too-few-cells")
     genes = np.asarray(found["genes"])
     training = Training(dataset, genes, cells, batches.codes[cells], len(batches.names), seed)
-    n_epochs = n_epochs_of(len(cells))
+    n_epochs = n_epochs_for(len(cells))
     spans = _pieces(len(cells), n_epochs)
     state = workers.fold(
         partial(train_epochs, training), spans, step=f"Training {TITLE} with {batches}, seed {seed}",
@@ -314,7 +303,7 @@ SPECS = (
         revision="1",
         summary=(
             "A neural network that learns from the counts of this dataset alone to write each cell as 30 numbers, "
-            "while it is told the batch and so need not keep it: the strongest baseline of the published benchmark."
+            "while it is told the batch and so need not keep it: a strong baseline in the published benchmark."
         ),
         organisms=("human", "mouse", "unknown"),
         vocabulary=f"the counts of the {N_VARIABLE_GENES:,} most variable genes of the dataset, those that PCA reads",

@@ -41,13 +41,13 @@ def test_the_column_is_part_of_the_question_and_is_told(open_page, batched):
     settle(app)
     assert not app.exception
     assert not app.error
-    assert "Corrected for the batches in lane." in texts(app.caption)
+    assert 'Corrected for batches, column "lane".' in texts(app.caption)
     asked = {job.request.model.key: job.request for job in engine().jobs() if isinstance(job.request, EmbedCells)}
     assert asked["combat"].chosen_options.batch == "lane"
     assert [metric.value for metric in app.metric if metric.label == "Cells with a vector"] == ["120"] * 3
     choose(app, "batch-column", "kind")
     app.run()
-    assert "Corrected for the batches in lane." not in texts(app.caption)  # another question, not asked yet
+    assert 'Corrected for batches, column "lane".' not in texts(app.caption)  # another question, not asked yet
     assert not app.button("embed").disabled
 
 
