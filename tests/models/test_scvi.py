@@ -7,9 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scfm_core.analyses.embed_cells import EmbedCells
 from scfm_core.dataset import Dataset
 from scfm_core.devices import use_device
+from scfm_core.engine import Engine, ThreadExecutor
+from scfm_core.errors import Cancelled
 from scfm_core.models.scvi import Training, latent_means, n_epochs_for, train_epochs
+from scfm_core.registry import find_model
+from scfm_core.store import Store
+from tests.counting_requests import wait_for
 from tests.models.batched_cells import mixing, planted, purity
 
 pytest.importorskip("scvi", reason="needs the extra integration: pip install 'scfm-explorer[integration]'")
@@ -59,6 +65,29 @@ def test_pieces_of_a_training_give_the_same_as_the_whole_to_the_last_bit(cells: 
     for name in ("weights", "moments", "steps"):
         np.testing.assert_array_equal(pieces[name], whole[name])
     np.testing.assert_array_equal(latent_means(ours, pieces), latent_means(ours, whole))
+
+
+def test_a_training_that_was_stopped_goes_on_and_ends_where_it_would_have_ended(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scfm_core.models.scvi._CELLS_PER_PIECE", 2_000)  # many pieces, so that there is time to stop
+    request = EmbedCells(planted(tmp_path / "cells", n_cells=120), find_model("scvi"))
+    store = Store(tmp_path / "stopped")
+    first = Engine(store, ThreadExecutor(["cpu"]))
+    job = first.submit(request)
+    wait_for(lambda: job.progress.unit == "epochs" and job.done > 0, timeout_seconds=60)
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.result(60)
+    assert job.total == 400
+    assert 0 < job.done < job.total
+    first.close()
+    second = Engine(store, ThreadExecutor(["cpu"]))
+    again = second.submit(request)
+    points = again.result(120).points
+    second.close()
+    assert any("was trained for 400 epochs on 108 of 120 cells" in text for _, text in again.log)
+    np.testing.assert_array_equal(points, engine.compute(request).points)
 
 
 def test_the_seed_decides_and_nobody_elses_random_numbers_are_touched(cells: Dataset) -> None:
