@@ -5,6 +5,7 @@ on where it stood, and draws the same numbers however it was cut.
 """
 
 import math
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ _MIN_CELLS = 16
 _CELLS_PER_PIECE = 30_000  # some seconds of training
 _CELLS_AT_ONCE = 4096
 _FIRST_WEIGHTS, _SPLIT, _EPOCH = 0, 1, 2  # streams of random numbers
+_drawing = threading.Lock()
 
 
 def n_epochs_for(n_cells: int) -> int:
@@ -246,11 +248,11 @@ def _seed(*stream: int) -> int:
 
 @contextmanager
 def _own_random_numbers() -> Iterator[None]:
-    """Leave torch's random numbers as they were for whoever else draws in this process."""
+    """Leave torch's random numbers, which all threads share, as they were, and let only one training draw at a time."""
     import torch
 
     device = torch.device(this_device())
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with _drawing, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
 
 

@@ -67,6 +67,7 @@ def test_pieces_of_a_training_give_the_same_as_the_whole_to_the_last_bit(cells: 
     np.testing.assert_array_equal(latent_means(ours, pieces), latent_means(ours, whole))
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_goes_on_and_ends_where_it_would_have_ended(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
