@@ -90,9 +90,10 @@ class DescribeBatches(Request[BatchStructure]):
     def run(self, context: Context) -> BatchStructure:
         """See `Request.run`."""
         dataset = self.embedding.dataset
-        points = np.asarray(context.compute(self.embedding).points, dtype=np.float64)
-        placed = np.zeros(len(points), dtype=bool)
-        placed[placed_cells(points)] = True
+        vectors = np.asarray(context.compute(self.embedding).points)
+        placed = np.zeros(len(vectors), dtype=bool)
+        placed[placed_cells(vectors)] = True
+        points = vectors.astype(np.float64)
         codes = {name: group_codes(context, dataset, ByColumn(name))[1] for name in dict.fromkeys(self.columns)}
         for name, groups in codes.items():
             if len(np.unique(groups[placed & (groups >= 0)])) < _LEAST_GROUPS:

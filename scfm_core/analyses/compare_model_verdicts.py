@@ -117,7 +117,8 @@ worse than PCA (0.410 against 0.520).
     told = " and ".join(clause for clause in said if clause)
     if not told:
         return f"On these {counted(n_cells)} {title} could not be compared with PCA."
-    open_ = [clause for clause in (candidate.biology, candidate.batch) if judge(clause, margin=margin) == "cannot tell"]
+    sides = [side for side in (candidate.biology, candidate.batch) if side is not None]
+    open_ = [side for side in sides if judge(side, margin=margin) == "cannot tell"]
     why = ""
     if open_:
         why = (

@@ -154,7 +154,7 @@ class Benchmark:
 
     def _seconds(self, identity: str, here: float) -> float:
         about = self.engine.store.about(identity)
-        return here if about is None else about.seconds
+        return here if about is None or about.seconds is None else about.seconds
 
     def _structure(self, question: CompareModels) -> tuple[DescribeBatches | None, BatchStructure | None]:
         named = [self.options[name] for name in ("batch", "label") if self.options[name]]

@@ -119,7 +119,7 @@ def _panel(table: pd.DataFrame, metric: str, models: list[str], *, place: int) -
         )
     ]  # fmt: skip
     if PCA in rows.index:
-        marks.append(Rule(at=float(rows.loc[PCA, "value"]), axis="x", text="PCA", colour=MUTED))
+        marks.append(Rule(at=float(value[list(rows.index).index(PCA)]), axis="x", text="PCA", colour=MUTED))
     titles = dict(zip(table["model"], table["title"], strict=True))
     ticks = tuple((float(row), one_line(titles[name], longest=26)) for row, name in enumerate(models))
     reach = np.nanmax(np.append(high, value)) if len(value) else 1.0

@@ -65,7 +65,7 @@ def variance_by_column(explained: pd.DataFrame, *, model: str, labels: str = "")
     reach = float(np.nanmax(np.concatenate([share, within, chance])))
     ticks = tuple(
         (float(place), f"{one_line(row['column'], longest=24)} ({int(row['n_groups'])} groups)")
-        for place, row in shown.iterrows()
+        for place, row in enumerate(shown.to_dict("records"))
     )
     first = shown.iloc[0]
     left = len(explained) - len(shown)
@@ -140,7 +140,7 @@ def batch_composition(composition: pd.DataFrame, *, batches: str, labels: str) -
 
 
 def _name(name: object, sizes: "pd.Series[Any]") -> str:
-    return f"{one_line(name, longest=24)} (n = {grouped_number(sizes[name])})"
+    return f"{one_line(name, longest=24)} (n = {grouped_number(sizes.to_dict()[name])})"
 
 
 def _words(row: "pd.Series[Any]") -> str:

@@ -98,7 +98,7 @@ def _name(label: str, sizes: pd.DataFrame, transfer: pd.DataFrame) -> str:
         return f"all (n = {grouped_number(transfer.loc[transfer['label'] == _ALL, 'n_cells'].max())})"
     rare = "rare: " if sizes.loc[label, "rare"] else ""
     alone = ", nowhere else" if transfer.loc[transfer["label"] == label, "recall"].isna().all() else ""
-    return f"{rare}{one_line(label, longest=24)} (n = {grouped_number(sizes.loc[label, 'n_cells'])}{alone})"
+    return f"{rare}{one_line(label, longest=24)} (n = {grouped_number(sizes['n_cells'].to_dict()[label])}{alone})"
 
 
 def _words(row: "pd.Series[Any]") -> str:

@@ -72,7 +72,7 @@ def _panel(table: pd.DataFrame, rows: pd.DataFrame, metric: str, models: list[st
     low, high = np.where(np.isfinite(low), low, value), np.where(np.isfinite(high), high, value)
     marks: list[Mark] = []
     if PCA in mine.index:
-        marks.append(Rule(at=float(mine.loc[PCA, "value"]), axis="x", colour=MUTED))
+        marks.append(Rule(at=float(value[list(mine.index).index(PCA)]), axis="x", colour=MUTED))
     marks.append(Intervals(at=at, value=value, low=low, high=high, colour=_PALE))
     for place, (name, row) in enumerate(mine.iterrows()):
         marks.append(

@@ -53,11 +53,12 @@ def biology_against_batch(table: pd.DataFrame, biology: str, batch: str) -> Figu
     limits = (_limits(across), _limits(up))
     colours = model_colours(list(dict.fromkeys(table["title"])))
     marks: list[Mark] = []
+    x, y = across["value"].to_numpy(dtype=np.float64), up["value"].to_numpy(dtype=np.float64)
     if PCA in both:
-        marks += [Rule(at=float(across.loc[PCA, "value"]), axis="x"), Rule(at=float(up.loc[PCA, "value"]), axis="y")]
+        place = both.index(PCA)
+        marks += [Rule(at=float(x[place]), axis="x"), Rule(at=float(y[place]), axis="y")]
     for place, name in enumerate(both):
         marks += _candidate(across.loc[name], up.loc[name], colours, symbol=_SYMBOLS[place % len(_SYMBOLS)])
-    x, y = across["value"].to_numpy(dtype=np.float64), up["value"].to_numpy(dtype=np.float64)
     names = [one_line(title, longest=24) for title in up["title"]]
     every = np.ones(len(both), dtype=bool)
     notes = name_points(names, x, y, chosen=every, limits=limits, n_labels=len(both))
@@ -107,7 +108,7 @@ def _candidate(
 
 
 def _has_values(sides: list[pd.DataFrame], name: str) -> bool:
-    return all(bool(np.isfinite(side.loc[name, "value"])) for side in sides)
+    return all(bool(side["value"].notna().loc[name]) for side in sides)
 
 
 def _limits(rows: pd.DataFrame) -> tuple[float, float]:

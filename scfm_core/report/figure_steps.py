@@ -17,6 +17,10 @@ _ONE_CALL: Mapping[str, tuple[str, str, str]] = {
     "ValidateOnCrispr": ("validation", "validation_bars", "{answer}.summary, {answer}.table"),
     "ValidateOnSimulation": ("validation", "validation_bars", "{answer}.summary, {answer}.table"),
     "SummariseGroups": ("dot_plot", "dot_plot", "{answer}"),
+    "CompareModels": (
+        "report_card", "report_card", '{answer}.table, ("avg_bio", "avg_batch", "mean_biology", "mean_batch")'
+    ),
+    "DescribeBatches": ("report_card_batches", "variance_by_column", '{answer}.explained, model="PCA"'),
     "FindMarkers": ("volcano", "volcano", '{answer}.table, {answer}.table["group"].iloc[0]'),
 }
 

@@ -102,3 +102,23 @@ def test_confounding_is_told_only_where_it_is():
     assert "cannot be told from condition" in confounded_words(found, "batch")
     assert "kind" not in confounded_words(found, "batch")
     assert confounded_words(found, "donor") == ""
+
+
+def test_the_choices_travel_in_the_address(open_page, tiny_dataset):
+    app = open_page(PAGE, tiny_dataset)
+    box(app, ":batch").set_value("donor")
+    box(app, ":seeds", "number_input").set_value(2)
+    app.run()
+    assert list(app.query_params["card.batch"]) in (["donor"], list("donor"))
+    assert list(app.query_params["card.seeds"]) == ["2"]
+
+
+def test_each_seed_of_a_trained_model_is_a_candidate(open_page, tiny_dataset):
+    app = open_page(PAGE, tiny_dataset)
+    keys = [option for option in box(app, ":models", "multiselect").options if "Harmony" in option]
+    if not keys:
+        pytest.skip("needs harmonypy (extra integration)")
+    box(app, ":models", "multiselect").set_value(["harmony"])
+    box(app, ":seeds", "number_input").set_value(3)
+    app.run()
+    assert button(app, "card-start").label == "Score 5 embeddings"

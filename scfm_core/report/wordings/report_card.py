@@ -1,6 +1,7 @@
 """Words for the questions of the report card: embeddings beside PCA, and batches in the data itself."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from scfm_core.analyses.batch_structure import DescribeBatches
 from scfm_core.analyses.compare_model_verdicts import BIOLOGY_WEIGHT, MARGIN
@@ -9,6 +10,7 @@ from scfm_core.analyses.perturbation_phrases import listed, short
 from scfm_core.report.citations import Citation
 from scfm_core.report.wording import Wording, Words
 from scfm_core.report.wordings.genes import grouping_in_words
+from scfm_core.request import Request
 
 _BUETTNER = Citation(
     key="buettner2019", authors="Büttner, M. and Miao, Z. and Wolf, F. A. and others", year=2019,
@@ -20,42 +22,34 @@ _BERGSMA = Citation(
     title="A bias-correction for Cramér's V and Tschuprow's T", where="Journal of the Korean Statistical Society 42, "
     "323-328", doi="10.1016/j.jkss.2012.10.002",
 )  # fmt: skip
-_KEDZIERSKA = Citation(
-    key="kedzierska2025", authors="Kedzierska, K. Z. and Crawford, L. and Amini, A. P. and Lu, A. X.", year=2025,
-    title="Zero-shot evaluation reveals limitations of single-cell foundation models", where="Genome Biology 26, 101",
-    doi="10.1186/s13059-025-03574-x",
-)  # fmt: skip
-_LUECKEN = Citation(
-    key="luecken2022", authors="Luecken, M. D. and Büttner, M. and Chaichoompu, K. and others", year=2022,
-    title="Benchmarking atlas-level data integration in single-cell genomics", where="Nature Methods 19, 41-50",
-    doi="10.1038/s41592-021-01336-8",
-)  # fmt: skip
 
 
 def _compared(asked: CompareModels) -> Wording:
     titles = listed([embedding.model.title for embedding in asked.candidates])
     text = (
         f"The embeddings of {titles} were compared on the cells that have a vector in all of them "
-        f"{{{_KEDZIERSKA.key}}}. Scores are told as they are, and scaled so that random vectors have 0 and PCA has 1. "
-        "For each score the difference from PCA was taken on the same resampled cells; an embedding is called better "
-        "or worse where the 95 % interval of the difference lies on one side of 0, as good as PCA where it lies within "
-        f"{MARGIN:g} of 0, and undecided otherwise. Recommended is PCA, unless another embedding is better at biology "
-        "or batches and worse or undecided at neither; of several the one with the highest "
-        f"{BIOLOGY_WEIGHT:g} x biology + {1 - BIOLOGY_WEIGHT:g} x batch {{{_LUECKEN.key}}}. The share of the "
+        f"{{kedzierska2025}}. Scores are told as they are, and scaled so that random vectors have 0 and PCA has 1. "
+        "For each score the difference from PCA was taken on the same resampled cells; an embedding is called as good "
+        f"as PCA where the 95 % interval of the difference lies within {MARGIN:g} of 0, else better or worse where it "
+        "lies on one side of 0, and undecided otherwise. Recommended is PCA, unless another embedding is better at "
+        "biology or batches and worse or undecided at neither; of several the one with the highest "
+        f"{BIOLOGY_WEIGHT:g} x biology + {1 - BIOLOGY_WEIGHT:g} x batch {{luecken2022}}. The share of the "
         f"{asked.n_neighbors} nearest cells in PCA that each embedding keeps was computed beside."
     )
     last = asked.candidates[-1]
-    behind = (*(asked.score(last, family) for family in asked.families), asked.transfer(last), asked.trace)
+    scores = [asked.score(last, family) for family in asked.families]
+    behind: tuple[Request[Any], ...] = (*scores, asked.transfer(last), asked.trace)
     return Wording(
         text=text, test="none: 95 % intervals of paired differences from PCA, see the unit beside the scores",
         correction="none: each interval stands for itself", n="cells with a vector, a label and a batch: n_cells",
-        works=(_KEDZIERSKA, _LUECKEN), questions=(*asked.candidates, *behind),
+        questions=(*asked.candidates, *behind),
     )  # fmt: skip
 
 
 def _batches(asked: DescribeBatches) -> Wording:
     model = asked.embedding.model.title
-    within, questions = "", (asked.embedding,)
+    within = ""
+    questions: tuple[Request[Any], ...] = (asked.embedding,)
     if asked.labels is not None:
         labels, behind = grouping_in_words(asked.labels)
         within = f", and of the variance left within the labels ({labels})"
