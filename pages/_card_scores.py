@@ -62,7 +62,7 @@ def show_table(found: ModelComparison, asked: Asked) -> None:
         if name in wide
     }  # fmt: skip
     columns = {
-        "title": _text("Candidate", pinned=True, width=170),
+        "title": _text("Candidate", pinned=True, width=205),
         "beside_biology": _text("Types", width=75, help="How well cell types stay apart beside PCA: from the interval "
                                 "of the paired difference alone."),
         "beside_batch": _text("Batches", width=75, help="How well batches are mixed beside PCA, likewise."),

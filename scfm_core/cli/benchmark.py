@@ -35,8 +35,9 @@ FAMILIES = ("published", "scib-metrics", "both")
     "values of one column add up, columns all have to fit.",
 )  # fmt: skip
 @click.option(
-    "--donor-column", metavar="COLUMN", default="", help="Who the cells are from: intervals over donors, from 6 on."
-)
+    "--donor-column", metavar="COLUMN", help="Who the cells are from: intervals over donors, from 6 on. [default: the "
+    "donor role]",
+)  # fmt: skip
 @click.option(
     "--resamples", type=click.IntRange(0, 1000), default=20, show_default=True, help="For the intervals; 0 for none."
 )

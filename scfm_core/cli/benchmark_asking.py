@@ -120,7 +120,8 @@ class Benchmark:
             self.dataset, tuple(models), ByColumn(self.options["label"]),
             ByColumn(self.options["batch"]) if self.options["batch"] else None,
             families=cast("tuple[Family, ...]", families), n_bootstrap=self.options["resamples"],
-            seed=self.options["seed"], donor_column=self.options["donor_column"],
+            seed=self.options["seed"],
+            donor_column=self.options["donor_column"] or str(self.dataset.roles.get("donor", "")),
         )  # fmt: skip
 
     def _embedding(self, spec: ModelSpec) -> EmbedCells:
