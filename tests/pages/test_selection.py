@@ -15,6 +15,12 @@ from scfm_core.errors import RequestError
 from tests.pages.conftest import choose, settle, texts
 
 
+@pytest.fixture(autouse=True)
+def no_labels_yet(answers_kept):
+    """Labels that other tests gave to the same cells are taken away."""
+    shutil.rmtree(answers_kept / "labels", ignore_errors=True)
+
+
 @pytest.fixture
 def open_selection(open_page, tiny_dataset):
     """The page UMAP with the NK cells selected, on one of the tabs."""
