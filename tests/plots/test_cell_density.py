@@ -145,8 +145,9 @@ def test_the_picture_follows_the_theme_and_its_legend(theme):
 @pytest.mark.parametrize("colour", [None, kinds, gene])
 def test_no_cell_and_one_cell_can_be_drawn(n_cells, colour):
     figure = cell_density(places(n_cells=n_cells), None if colour is None else colour(n_cells))
-    to_svg(figure)
-    to_plotly(figure)
+    assert f"n = {n_cells}" in figure.title
+    assert to_svg(figure).startswith(b"<?xml")
+    assert to_plotly(figure).layout.title.text
 
 
 def test_cells_without_a_place_are_counted_and_wrong_lengths_refused():

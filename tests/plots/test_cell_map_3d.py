@@ -75,8 +75,9 @@ def test_names_from_files_stay_text():
 @pytest.mark.parametrize("n_cells", [0, 1])
 def test_no_cell_and_one_cell_can_be_drawn(n_cells):
     room = cell_map_3d(places(3, n_cells), kinds(n_cells))
-    space_to_plotly(room)
-    flat_views(room)
+    drawn = [trace for trace in space_to_plotly(room).data if trace.x is not None and len(trace.x)]
+    assert len(drawn) == n_cells
+    assert len(flat_views(room).panels) == 3
 
 
 def test_two_coordinates_are_refused():
