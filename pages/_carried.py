@@ -59,9 +59,10 @@ _EDITED = (
     *("model", "kind*", "quartiles", "genes", "cells*", "per", "column", "groups*", "group*", "goal-column", "goal*"),
 )
 _SEED = (0, 9999)
+_REMOVED = Field("batch-column", "batch-column:{data}")  # what Harmony, ComBat and scVI take out
 FIELDS: Mapping[str, tuple[Field, ...]] = {
-    "Embedding": (Field("models", "embed:{data}"), Field("below", "embedding:below")),
-    "UMAP": (Field("show", "map-view"), Field("panel", "map-panel")),
+    "Embedding": (Field("models", "embed:{data}"), Field("below", "embedding:below"), _REMOVED),
+    "UMAP": (Field("show", "map-view"), Field("panel", "map-panel"), _REMOVED),
     "Markers": (
         Field("figure", "marker-figure"), Field("scale", "marker-scale"),
         Field("genes-per-figure", "marker-genes-per-figure", 5, 100),

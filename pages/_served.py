@@ -18,7 +18,7 @@ from starlette.routing import Route
 from scfm_core.resources import asset
 
 MOST_BYTES = 512 * 2**20
-MOST_DESCRIPTIONS = 256
+MOST_DESCRIPTIONS = 64  # each may hold a value per cell
 _SECRET = secrets.token_bytes(32)  # an address is worth nothing to another run of the server
 _FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 Describe = Callable[[int], Sequence[tuple[str, str]]]
