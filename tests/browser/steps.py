@@ -2,11 +2,44 @@
 
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page
 
+from scfm_core.resources import asset
 from tests.browser.conftest import Visitor
+
+BUNDLE = asset("cell_map") / "build" / "cell_map.js"
+
+
+def see_maps(visitor: Visitor, n_maps: int) -> list[Locator]:
+    """Wait until so many maps of cells are drawn and nothing runs; return them, those of plotly where WebGL is not."""
+    kind, drawn = (".cell-map", "[data-ready]") if BUNDLE.is_file() else (".js-plotly-plot", "")
+    visitor.page.locator(kind + drawn).nth(n_maps - 1).wait_for(timeout=240_000)
+    visitor.wait()
+    return [visitor.page.locator(kind).nth(number) for number in range(n_maps)]
+
+
+def lasso(visitor: Visitor, cell_map: Locator, corners: Sequence[tuple[float, float]]) -> None:
+    """Draw a lasso on a map through corners given as shares of the picture."""
+    cell_map.scroll_into_view_if_needed()
+    cell_map.hover()
+    tool, area = ('[data-tool="lasso"]', ".stage") if BUNDLE.is_file() else ('[data-title="Lasso Select"]', ".nsewdrag")
+    cell_map.locator(tool).click()
+    drag(visitor.page, cell_map.locator(area).first, [*corners, corners[0]])
+
+
+def drag(page: Page, area: Locator, places: Sequence[tuple[float, float]]) -> None:
+    """Press at the first place, move through the others, and let go; places are shares of an area."""
+    frame = area.bounding_box()
+    assert frame is not None
+    spots = [(frame["x"] + x * frame["width"], frame["y"] + y * frame["height"]) for x, y in places]
+    page.mouse.move(*spots[0])
+    page.mouse.down()
+    for spot in spots[1:]:
+        page.mouse.move(*spot, steps=8)
+    page.mouse.up()
 
 
 def pick(visitor: Visitor, label: str, option: str) -> None:

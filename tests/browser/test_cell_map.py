@@ -2,18 +2,15 @@
 
 import re
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page
 
-from scfm_core.resources import asset
 from tests.benchmarks.million_cells import build_million
 from tests.browser.conftest import Visitor
-from tests.browser.steps import pick
+from tests.browser.steps import BUNDLE, drag, lasso, pick, see_maps
 
-BUNDLE = asset("cell_map") / "build" / "cell_map.js"
 N_MANY = 200_000
 WHOLE = ((0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98))
 
@@ -28,10 +25,10 @@ def built() -> None:
 @pytest.mark.browser
 def test_lasso_legend_and_linked_maps(visitor: Visitor) -> None:
     visitor.visit("/?demo=pbmc3k")
-    left, right = maps(visitor, 2)
+    left, right = see_maps(visitor, 2)
     visitor.picture_in_both_themes("29-two-maps")
     assert number(left) == number(right) == 0
-    lasso(visitor.page, left, ((0.02, 0.02), (0.3, 0.02), (0.3, 0.98), (0.02, 0.98)))
+    lasso(visitor, left, ((0.02, 0.02), (0.3, 0.02), (0.3, 0.98), (0.02, 0.98)))
     some = wait_for_number(right, lambda n: n > 0)
     assert some == number(left) < 2700
     visitor.wait()
@@ -45,7 +42,7 @@ def test_lasso_legend_and_linked_maps(visitor: Visitor) -> None:
     fewer = wait_for_number(left, lambda n: n < more)
     row(left, "NK").locator(".legend-eye").click()
     status(left, "1 category hidden").wait_for()
-    lasso(visitor.page, left, WHOLE)
+    lasso(visitor, left, WHOLE)
     assert wait_for_number(right, lambda n: n != fewer) == 2700 - 161, "hidden cells are not chosen"
     row(left, "NK").locator(".legend-name").hover()
     row(left, "NK").locator(".legend-only").click()
@@ -60,9 +57,9 @@ def test_lasso_legend_and_linked_maps(visitor: Visitor) -> None:
 @pytest.mark.browser
 def test_hover_keys_and_colours_of_a_gene(visitor: Visitor) -> None:
     visitor.visit("/?demo=pbmc3k")
-    left, _ = maps(visitor, 2)
+    left, _ = see_maps(visitor, 2)
     pick(visitor, "Colour", "A gene")
-    left, _ = maps(visitor, 2)
+    left, _ = see_maps(visitor, 2)
     assert "ln(1 + counts per 10,000)" in left.locator(".legend-title").inner_text()
     assert left.locator(".legend-mark").count() == 5
     hover_some_cell(visitor.page, left)
@@ -80,11 +77,11 @@ def test_hover_keys_and_colours_of_a_gene(visitor: Visitor) -> None:
 @pytest.mark.browser
 def test_panels_of_a_split_choose_their_own_cells(visitor: Visitor) -> None:
     visitor.visit("/?demo=pbmc_two_batches")
-    maps(visitor, 2)
+    see_maps(visitor, 2)
     pick(visitor, "First map split by", "batch")
-    first, second = maps(visitor, 2)
+    first, second = see_maps(visitor, 2)
     assert "PBMC 3k" in first.locator(".title").inner_text()
-    lasso(visitor.page, second, WHOLE)
+    lasso(visitor, second, WHOLE)
     assert wait_for_number(second, lambda n: n > 0) == 700
     visitor.wait()
     assert selected_on_page(visitor) == 700
@@ -96,22 +93,15 @@ def test_panels_of_a_split_choose_their_own_cells(visitor: Visitor) -> None:
 def test_two_linked_maps_of_200_000_cells(visitor: Visitor, tmp_path: Path) -> None:
     dataset = build_million(tmp_path / "workspace", N_MANY, 2000)
     visitor.visit(f"/UMAP?dataset={dataset.sha256}")
-    left, right = maps(visitor, 2)
+    left, right = see_maps(visitor, 2)
     started = time.monotonic()
-    lasso(visitor.page, left, ((0.02, 0.02), (0.6, 0.02), (0.6, 0.98), (0.02, 0.98)))
+    lasso(visitor, left, ((0.02, 0.02), (0.6, 0.02), (0.6, 0.98), (0.02, 0.98)))
     chosen = wait_for_number(right, lambda n: n > 0)
     print(f"lasso of {chosen:,} of {N_MANY:,} cells, both maps: {time.monotonic() - started:.1f} s")
     visitor.wait()
     assert selected_on_page(visitor) == chosen == number(left)
     assert 10_000 < chosen < N_MANY
     visitor.picture_in_both_themes("31-200000-cells")
-
-
-def maps(visitor: Visitor, n_maps: int) -> list[Locator]:
-    """Wait until so many maps are drawn and nothing runs; return them."""
-    visitor.page.locator(".cell-map[data-ready]").nth(n_maps - 1).wait_for(timeout=240_000)
-    visitor.wait()
-    return [visitor.page.locator(".cell-map").nth(number) for number in range(n_maps)]
 
 
 def number(cell_map: Locator) -> int:
@@ -144,29 +134,11 @@ def status(cell_map: Locator, words: str) -> Locator:
     return cell_map.locator(".status", has_text=words)
 
 
-def lasso(page: Page, cell_map: Locator, corners: Sequence[tuple[float, float]]) -> None:
-    """Draw a lasso through corners given as shares of the picture."""
-    cell_map.scroll_into_view_if_needed()
-    cell_map.locator('[data-tool="lasso"]').click()
-    drag(page, cell_map, [*corners, corners[0]])
-
-
 def box(page: Page, cell_map: Locator, how: str) -> None:
     """Draw a box around everything, to add to the selection or to take from it."""
     cell_map.locator(f'[data-tool="{how}"]').click()
     cell_map.locator('[data-tool="box"]').click()
-    drag(page, cell_map, [(0.01, 0.01), (0.99, 0.99)])
-
-
-def drag(page: Page, cell_map: Locator, places: Sequence[tuple[float, float]]) -> None:
-    """Press at the first place, move through the others, and let go."""
-    frame = cell_map.locator(".stage").bounding_box()
-    spots = [(frame["x"] + x * frame["width"], frame["y"] + y * frame["height"]) for x, y in places]
-    page.mouse.move(*spots[0])
-    page.mouse.down()
-    for spot in spots[1:]:
-        page.mouse.move(*spot, steps=8)
-    page.mouse.up()
+    drag(page, cell_map.locator(".stage"), [(0.01, 0.01), (0.99, 0.99)])
 
 
 def hover_some_cell(page: Page, cell_map: Locator) -> None:
