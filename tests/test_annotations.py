@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -222,7 +223,7 @@ def _give_many(path: Path, folder: Path, number: int) -> None:
 
 
 def test_several_processes_write_at_once(labels: Annotations, tmp_path: Path) -> None:
-    with ProcessPoolExecutor(3) as pool:
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:  # a fork of a process with threads may hang
         for waiting in [pool.submit(_give_many, labels.dataset.path, tmp_path / "labels", n) for n in range(3)]:
             waiting.result()
     assert called(labels, "ours") == {str(n): list(range(8 * n, 8 * n + 8)) for n in map(int, called(labels, "ours"))}
