@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import json
 import secrets
 import threading
 from collections import OrderedDict
@@ -117,7 +116,7 @@ def _cell(request: Request) -> Response:
         rows = describe(request.path_params["position"])
     except IndexError:
         return Response("There is no such cell.", status_code=404)
-    return JSONResponse(json.loads(json.dumps(list(rows))), headers={"Cache-Control": "private, max-age=60"})
+    return JSONResponse([list(row) for row in rows], headers={"Cache-Control": "private, max-age=60"})
 
 
 async def _bundle(request: Request) -> Response:
